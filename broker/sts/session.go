@@ -1,0 +1,65 @@
+package sts
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/secret"
+)
+
+const (
+	minSessionName = 2
+	maxSessionName = 64
+	// defaultSessionName is that of the published guide.
+	defaultSessionName = "vouch-mcp"
+)
+
+// SessionName returns the role session name for an ID token's subject: the
+// subject itself where STS's grammar allows it, because the trust policies that
+// Vouch documents compare the two. Characters that STS refuses are dropped, and
+// what is beyond 64; if fewer than 2 remain, it is "vouch-mcp".
+func SessionName(sub string) string {
+	name := keepSessionName(sub)
+	name = name[:min(len(name), maxSessionName)]
+	if len(name) < minSessionName {
+		return defaultSessionName
+	}
+	return name
+}
+
+// keepSessionName drops what is outside [A-Za-z0-9_+=,.@-], the alphabet of
+// session names and of role names.
+func keepSessionName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if isWord(r) || strings.ContainsRune("+=,.@-", r) {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+func isWord(r rune) bool {
+	return r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
+}
+
+// UnverifiedSubject reads "sub" from the payload of a JWT, or returns "" when
+// there is no such text. The signature is not verified, so this is good for the
+// SessionName of the very request that hands the token to STS, which verifies
+// it, and for nothing else.
+func UnverifiedSubject(idToken secret.String) string {
+	parts := strings.Split(idToken.Reveal(), ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || !gjson.ValidBytes(payload) {
+		return ""
+	}
+	sub := gjson.GetBytes(payload, "sub")
+	if sub.Type != gjson.String {
+		return ""
+	}
+	return sub.Str
+}

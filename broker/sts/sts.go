@@ -1,0 +1,213 @@
+// Package sts calls AssumeRoleWithWebIdentity of AWS's Security Token Service
+// over the query protocol: a form out, XML in.
+//
+// It promises that nothing is sent before the input is proved, that the token
+// goes to no host but the region's STS, and that credentials are handed out
+// whole or not at all. The action needs no AWS credentials and no signature, so
+// neither is here.
+package sts
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/upstream"
+)
+
+const (
+	hopTimeout     = 8 * time.Second
+	maxAnswerBytes = 64 << 10
+)
+
+// Bounds of the action's parameters (AWS STS API reference).
+const (
+	minDurationSeconds = 900
+	maxDurationSeconds = 43200
+	minTokenLength     = 4
+	maxTokenLength     = 20000
+)
+
+// A Client calls STS.
+type Client struct {
+	Upstream upstream.Client
+	// EndpointOverride replaces the region's URL when it is not empty. It is
+	// configuration: nothing checks it here.
+	EndpointOverride string
+}
+
+// An Input is one request for credentials.
+type Input struct {
+	Role RoleARN
+	// SessionName is what SessionName returned.
+	SessionName string
+	// Token is the OIDC ID token.
+	Token secret.String
+	// DurationSeconds is 900 to 43200, or 0 for the role's default.
+	DurationSeconds int
+	// Region is one of the role's partition; empty is its DefaultRegion.
+	Region string
+}
+
+// Credentials are temporary credentials for AWS.
+type Credentials struct {
+	AccessKeyID     string
+	SecretAccessKey secret.String
+	SessionToken    secret.String
+	// Expiration is in UTC.
+	Expiration time.Time
+	// AssumedRoleARN names the session. It is empty when STS did not tell.
+	AssumedRoleARN string
+}
+
+// AssumeRoleWithWebIdentity exchanges an ID token for the role's credentials.
+//
+// Errors: ErrRole, ErrRegion and ErrInput before anything is sent; those of
+// upstream.Client; *Error for a refusal; ErrMalformed for a success that cannot
+// be read or is not whole.
+func (c Client) AssumeRoleWithWebIdentity(ctx context.Context, in Input) (*Credentials, error) {
+	endpoint, err := c.endpoint(in)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	resp, err := c.Upstream.Do(ctx, upstream.Request{
+		Method:   http.MethodPost,
+		URL:      endpoint,
+		Header:   http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
+		Body:     in.form(),
+		Timeout:  hopTimeout,
+		MaxBytes: maxAnswerBytes,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("calling STS: %w", err)
+	}
+	if resp.Status < 200 || resp.Status > 299 {
+		return nil, &Error{Status: resp.Status, Code: readErrorCode(resp.Body)}
+	}
+	return readCredentials(resp.Body)
+}
+
+// endpoint checks role and region also when an override takes their place, so
+// that a request which passes in development passes in production.
+func (c Client) endpoint(in Input) (string, error) {
+	if _, err := ParseRoleARN(in.Role.String()); err != nil {
+		return "", err
+	}
+	region := in.Region
+	if region == "" {
+		region = DefaultRegion(in.Role.Partition)
+	}
+	endpoint, err := Endpoint(in.Role.Partition, region)
+	if err != nil || c.EndpointOverride == "" {
+		return endpoint, err
+	}
+	return c.EndpointOverride, nil
+}
+
+func (in Input) check() error {
+	token := in.Token.Reveal()
+	switch {
+	case SessionName(in.SessionName) != in.SessionName:
+		return fmt.Errorf("%w: session name", ErrInput)
+	case len(token) < minTokenLength, len(token) > maxTokenLength:
+		return fmt.Errorf("%w: token length", ErrInput)
+	case in.DurationSeconds == 0:
+		return nil
+	case in.DurationSeconds < minDurationSeconds, in.DurationSeconds > maxDurationSeconds:
+		return fmt.Errorf("%w: duration", ErrInput)
+	}
+	return nil
+}
+
+// form encodes the parameters. One that is not wanted has no key at all: STS
+// reads an empty value as a value.
+func (in Input) form() []byte {
+	form := url.Values{
+		"Action":           {"AssumeRoleWithWebIdentity"},
+		"Version":          {"2011-06-15"},
+		"RoleArn":          {in.Role.String()},
+		"RoleSessionName":  {in.SessionName},
+		"WebIdentityToken": {in.Token.Reveal()},
+	}
+	if in.DurationSeconds != 0 {
+		form.Set("DurationSeconds", strconv.Itoa(in.DurationSeconds))
+	}
+	return []byte(form.Encode())
+}
+
+func readCredentials(body []byte) (*Credentials, error) {
+	root, err := parseXML(body)
+	if err != nil {
+		return nil, err
+	}
+	if root.name != "AssumeRoleWithWebIdentityResponse" {
+		return nil, fmt.Errorf("%w: not an answer to this action", ErrMalformed)
+	}
+	result := root.child("AssumeRoleWithWebIdentityResult")
+	fields := result.child("Credentials")
+	expiration, err := parseTime(fields.child("Expiration").value())
+	if err != nil {
+		return nil, fmt.Errorf("%w: expiration", ErrMalformed)
+	}
+	creds := &Credentials{
+		AccessKeyID:     fields.child("AccessKeyId").value(),
+		SecretAccessKey: secret.New(fields.child("SecretAccessKey").value()),
+		SessionToken:    secret.New(fields.child("SessionToken").value()),
+		Expiration:      expiration,
+		AssumedRoleARN:  result.child("AssumedRoleUser").child("Arn").value(),
+	}
+	if err := creds.check(); err != nil {
+		return nil, err
+	}
+	return creds, nil
+}
+
+// check keeps anything out that a shell, a log line or an HTTP header could
+// trip over.
+func (c *Credentials) check() error {
+	notWord := func(r rune) bool { return !isWord(r) }
+	switch {
+	case c.AccessKeyID == "", len(c.AccessKeyID) > 128, strings.ContainsFunc(c.AccessKeyID, notWord):
+		return fmt.Errorf("%w: access key id", ErrMalformed)
+	case c.SecretAccessKey.IsEmpty(), strings.ContainsFunc(c.SecretAccessKey.Reveal(), notGraphic):
+		return fmt.Errorf("%w: secret access key", ErrMalformed)
+	case c.SessionToken.IsEmpty(), strings.ContainsFunc(c.SessionToken.Reveal(), notGraphic):
+		return fmt.Errorf("%w: session token", ErrMalformed)
+	case len(c.AssumedRoleARN) > maxRoleARN, strings.ContainsFunc(c.AssumedRoleARN, notGraphic):
+		return fmt.Errorf("%w: assumed role", ErrMalformed)
+	}
+	return nil
+}
+
+// parseTime reads ISO 8601 in UTC, with or without a fraction and a zone, as
+// AWS's SDKs do.
+func parseTime(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t, err = time.Parse("2006-01-02T15:04:05", s)
+	}
+	return t.UTC(), err
+}
+
+// readErrorCode finds the code of an error answer, whatever its root is called.
+// What does not look like a code is dropped: it would end up in logs and answers.
+func readErrorCode(body []byte) string {
+	root, err := parseXML(body)
+	if err != nil {
+		return ""
+	}
+	code := root.child("Error").child("Code").value()
+	notCode := func(r rune) bool { return r != '.' && (r == '_' || !isWord(r)) }
+	if len(code) > 64 || strings.ContainsFunc(code, notCode) {
+		return ""
+	}
+	return code
+}

@@ -1,0 +1,229 @@
+// Package vouch calls the credential API of a Vouch server with the caller's
+// own token, as a plain bearer token.
+//
+// It promises that nothing is handed out of an answer that is not whole, and
+// that a certificate is for the key that was sent. It neither signs requests
+// nor verifies the tokens that it sends and receives.
+package vouch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/openssh"
+	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/upstream"
+)
+
+const (
+	hopTimeout      = 8 * time.Second
+	maxAnswerBytes  = 64 << 10
+	maxRequestBytes = 8 << 10
+)
+
+// A Client calls the credential API.
+type Client struct {
+	// Issuer is Vouch's base URL without a slash at the end.
+	Issuer   string
+	Upstream upstream.Client
+}
+
+// An IDToken is an OIDC ID token for AWS. It is good for hours, for the one role
+// that it names.
+type IDToken struct {
+	Token     secret.String
+	ExpiresIn int // seconds
+}
+
+// AWSToken asks for an ID token for the role, GET /v1/credentials/aws/token. The
+// role is required: without it the token would be good for every role that
+// trusts Vouch.
+//
+// Errors: ErrRequest before anything is sent; those of upstream.Client; *Error
+// for a refusal; ErrMalformed.
+func (c Client) AWSToken(ctx context.Context, token secret.String, roleARN string) (*IDToken, error) {
+	if roleARN == "" {
+		return nil, fmt.Errorf("%w: no role", ErrRequest)
+	}
+	path := "/v1/credentials/aws/token?role_arn=" + url.QueryEscape(roleARN)
+	a, err := c.call(ctx, token, upstream.Request{Method: http.MethodGet, URL: c.Issuer + path})
+	if err != nil {
+		return nil, err
+	}
+	issued := &IDToken{Token: a.token("id_token"), ExpiresIn: a.seconds("expires_in")}
+	if a.err != nil {
+		return nil, a.err
+	}
+	return issued, nil
+}
+
+// A GitHubRequest says what an installation token is for. Both fields may be
+// left out.
+type GitHubRequest struct {
+	Owner string `json:"owner,omitempty"`
+	// Repositories are bare names. Nil is every repository of the installation.
+	Repositories []string `json:"repositories,omitempty"`
+}
+
+// An InstallationToken is a token of Vouch's GitHub App.
+type InstallationToken struct {
+	Token     secret.String
+	ExpiresAt string // RFC 3339, as Vouch wrote it
+	ExpiresIn int    // seconds
+	// Permissions maps a scope to a level, e.g. "contents" to "write".
+	Permissions map[string]string
+	// Repositories are "owner/name"; nil when Vouch named none.
+	Repositories []string
+}
+
+// GitHubToken asks for an installation token, POST /v1/credentials/github/token.
+// It mints: let ctx outlive the caller who may hang up.
+//
+// Errors: ErrRequest and ErrRequestTooLarge before anything is sent; those of
+// upstream.Client; *Error for a refusal; ErrMalformed.
+func (c Client) GitHubToken(ctx context.Context, token secret.String, req GitHubRequest) (*InstallationToken, error) {
+	// The JSON would lack an empty list, and that asks for all of them.
+	if req.Repositories != nil && len(req.Repositories) == 0 {
+		return nil, fmt.Errorf("%w: empty list of repositories", ErrRequest)
+	}
+	a, err := c.post(ctx, token, "/v1/credentials/github/token", req)
+	if err != nil {
+		return nil, err
+	}
+	issued := &InstallationToken{
+		Token:       a.token("token"),
+		ExpiresAt:   a.timestamp("expires_at"),
+		ExpiresIn:   a.seconds("expires_in"),
+		Permissions: a.codes("permissions"),
+	}
+	if a.body.Get("repositories").Type != gjson.Null { // absent is Null too
+		issued.Repositories = a.list("repositories")
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	return issued, nil
+}
+
+// A Certificate is a signed SSH user certificate.
+type Certificate struct {
+	// Line is the certificate as Vouch wrote it, the content of a -cert.pub
+	// file.
+	Line            secret.String
+	ValidForSeconds int
+	Principals      []string
+	// Serial uses all 64 bits: no float64 holds it.
+	Serial uint64
+}
+
+// SSHCertificate asks for a certificate for the key, POST /v1/credentials/ssh.
+// Only the key's canonical line is sent, without its comment. It mints: let ctx
+// outlive the caller who may hang up.
+//
+// Errors: those of upstream.Client; *Error for a refusal; ErrMalformed, also
+// when what came back is no user certificate for this very key.
+func (c Client) SSHCertificate(ctx context.Context, token secret.String, key *openssh.PublicKey) (*Certificate, error) {
+	body := struct {
+		PublicKey string `json:"public_key"`
+	}{key.Line()}
+	a, err := c.post(ctx, token, "/v1/credentials/ssh", body)
+	if err != nil {
+		return nil, err
+	}
+	line := a.body.Get("certificate").Str
+	issued := &Certificate{
+		Line:            secret.New(line),
+		ValidForSeconds: a.seconds("valid_for_seconds"),
+		Principals:      a.list("principals"),
+		Serial:          a.number("serial"),
+	}
+	if len(issued.Principals) == 0 {
+		a.fail("principals")
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	if err := checkCertificate(line, key); err != nil {
+		return nil, err
+	}
+	return issued, nil
+}
+
+// checkCertificate checks that line is what was asked for. A certificate for
+// another key would be of use to somebody else, a host certificate would let its
+// holder pose as a server, and one without principals opens every account on
+// servers before OpenSSH 10.3.
+func checkCertificate(line string, key *openssh.PublicKey) error {
+	cert, err := openssh.ParseCertificate(line)
+	switch {
+	case err != nil:
+		// Not wrapped: the sentinels of openssh are about the caller's key.
+		return fmt.Errorf("%w: certificate: %v", ErrMalformed, err)
+	case !cert.Key.Equal(key):
+		return fmt.Errorf("%w: certificate for another key", ErrMalformed)
+	case cert.Kind != openssh.UserCertificate:
+		return fmt.Errorf("%w: not a user certificate", ErrMalformed)
+	case len(cert.Principals) == 0:
+		return fmt.Errorf("%w: certificate without principals", ErrMalformed)
+	}
+	return nil
+}
+
+func (c Client) post(ctx context.Context, token secret.String, path string, body any) (*answer, error) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	if len(encoded) > maxRequestBytes {
+		return nil, ErrRequestTooLarge
+	}
+	return c.call(ctx, token, upstream.Request{
+		Method: http.MethodPost,
+		URL:    c.Issuer + path,
+		Header: http.Header{"Content-Type": {"application/json"}},
+		Body:   encoded,
+	})
+}
+
+// call sends r with the token and returns the answer to a success.
+func (c Client) call(ctx context.Context, token secret.String, r upstream.Request) (*answer, error) {
+	if !isBearer(token.Reveal()) {
+		return nil, fmt.Errorf("%w: not a bearer token", ErrRequest)
+	}
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
+	r.Header.Set("Authorization", "Bearer "+token.Reveal())
+	r.Header.Set("Accept", "application/json")
+	r.Timeout, r.MaxBytes = hopTimeout, maxAnswerBytes
+	resp, err := c.Upstream.Do(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("calling vouch: %w", err)
+	}
+	if resp.Status < 200 || resp.Status > 299 {
+		return nil, readError(resp, c.Upstream.Now())
+	}
+	a := readAnswer(resp.Body)
+	return a, a.err
+}
+
+// isBearer reports whether token fits the grammar of RFC 6750 section 2.1. One
+// with a line break in it would add headers of its own.
+func isBearer(token string) bool {
+	body := strings.TrimRight(token, "=")
+	for _, c := range []byte(body) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		digit := c >= '0' && c <= '9'
+		if !letter && !digit && strings.IndexByte("-._~+/", c) < 0 {
+			return false
+		}
+	}
+	return body != ""
+}
