@@ -1,0 +1,73 @@
+package oauth
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"mcp-credential-broker/broker/secret"
+)
+
+const (
+	alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+	// maxFormBytes is how far a form body is searched for a token.
+	maxFormBytes = 16 << 10
+)
+
+// BearerToken returns the one access token of r, from the Authorization header
+// (RFC 6750 section 2.1). It checks the token's syntax and nothing else. The
+// body of r can still be read whole afterwards.
+//
+// Errors: ErrNoToken when there is none, or credentials of another scheme only;
+// ErrInvalidRequest when there are several Authorization headers, a malformed
+// token, or a token in the query or in a form body. Those two places are in the
+// RFC, but leak into logs and let a foreign page's form send a token.
+func BearerToken(r *http.Request) (secret.String, error) {
+	if r.URL.Query().Has("access_token") {
+		return secret.String{}, fmt.Errorf("%w: it is in the query", ErrInvalidRequest)
+	}
+	if formHasToken(r) {
+		return secret.String{}, fmt.Errorf("%w: it is in a form body", ErrInvalidRequest)
+	}
+	values := r.Header.Values("Authorization")
+	switch {
+	case len(values) == 0:
+		return secret.String{}, ErrNoToken
+	case len(values) > 1:
+		// Two parties that read one each could see two different callers.
+		return secret.String{}, fmt.Errorf("%w: there are several Authorization headers", ErrInvalidRequest)
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return secret.String{}, ErrNoToken
+	}
+	token = strings.TrimLeft(token, " ")
+	// The grammar has neither space nor comma: a host that joins two headers
+	// with ", " does not get a second token past the check above.
+	if body := strings.TrimRight(token, "="); body == "" || strings.Trim(body, alphanumeric+"-._~+/") != "" {
+		return secret.String{}, fmt.Errorf("%w: it is malformed", ErrInvalidRequest)
+	}
+	return secret.New(token), nil
+}
+
+// formHasToken looks for the parameter access_token in a form body (RFC 6750
+// section 2.2) and puts back what it has read.
+func formHasToken(r *http.Request) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if kind != "application/x-www-form-urlencoded" || r.Body == nil {
+		return false
+	}
+	// A body that breaks off shows the same error to the next reader.
+	head, _ := io.ReadAll(io.LimitReader(r.Body, maxFormBytes))
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), r.Body), r.Body}
+	form, _ := url.ParseQuery(string(head)) // what could be parsed, besides an error
+	return form.Has("access_token")
+}

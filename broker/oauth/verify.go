@@ -1,0 +1,186 @@
+// Package oauth is the resource server's part of OAuth: who is calling. It reads
+// bearer tokens from requests (RFC 6750), verifies Vouch's JWT access tokens (RFC
+// 9068) against the issuer's keys, and renders challenges and the protected
+// resource metadata (RFC 9728).
+//
+// It promises that a Caller comes only from a token that is signed by the
+// issuer, alive, and meant for this server, and that no stream of forged tokens
+// becomes a stream of fetches. It does not ask the issuer whether a token was
+// revoked, and it takes no token that is bound to a key.
+package oauth
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/upstream"
+)
+
+const (
+	// maxTokenBytes is several times what Vouch issues, and small enough to parse.
+	maxTokenBytes = 8 << 10
+	// maxSkew is how far the issuer's clock may be off.
+	maxSkew = 60 * time.Second
+)
+
+// A Caller is who sent a request, according to a verified token.
+type Caller struct {
+	// Subject is the issuer's id of the person (sub), not an e-mail address.
+	Subject string
+	// Email is for display and audit. It is empty when the token has none, or
+	// one that the issuer has not verified.
+	Email string
+	// ClientID is the OAuth client that the token was issued to.
+	ClientID string
+	// Scopes are the token's, in its order; often none.
+	Scopes []string
+	// Expires is the token's exp, without any allowance for skew.
+	Expires time.Time
+	// Token is the token itself.
+	Token secret.String
+}
+
+// VerifierConfig is what a Verifier works with.
+type VerifierConfig struct {
+	// Issuer is the authorization server, without a trailing slash. It is
+	// compared with iss byte for byte; the keys are at Issuer + "/oauth/jwks".
+	Issuer string
+	// AllowedClientIDs are clients whose tokens are accepted although they name
+	// no resource (aud is the client id).
+	AllowedClientIDs []string
+	Upstream         upstream.Client
+	Now              func() time.Time
+}
+
+// A Verifier verifies access tokens. It owns the cache of the issuer's keys, so
+// there is one for each broker. It may be used concurrently.
+type Verifier struct {
+	issuer         string
+	allowedClients []string
+	parser         *jwt.Parser
+	validator      *jwt.Validator
+	keys           keyCache
+}
+
+// NewVerifier makes a Verifier. It fetches nothing yet.
+func NewVerifier(c VerifierConfig) *Verifier {
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods([]string{jwt.SigningMethodES256.Alg()}), // neither none, nor HMAC with a public key as its secret
+		jwt.WithStrictDecoding(),
+		jwt.WithTimeFunc(c.Now),
+		jwt.WithLeeway(maxSkew),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+	}
+	return &Verifier{
+		issuer:         c.Issuer,
+		allowedClients: c.AllowedClientIDs,
+		parser:         jwt.NewParser(options...),
+		validator:      jwt.NewValidator(options...),
+		keys:           keyCache{url: c.Issuer + "/oauth/jwks", upstream: c.Upstream, now: c.Now},
+	}
+}
+
+// Verify returns the caller that token stands for, if it is an access token of
+// the issuer for resource (RFC 9068 section 4): the URL of this server, in any
+// spelling that NormalizeResource accepts. It may fetch the issuer's keys, and
+// does so only for a token whose every other property is in order.
+//
+// Errors: ErrInvalidToken, ErrWrongAudience, *UnavailableError. None has any
+// part of the token in its text.
+func (v *Verifier) Verify(ctx context.Context, token secret.String, resource string) (Caller, error) {
+	raw := token.Reveal()
+	// base64 decoders skip line breaks: one token must not have two spellings.
+	if len(raw) > maxTokenBytes || strings.Trim(raw, alphanumeric+"-_.") != "" {
+		return Caller{}, reason("token is too long or not a JWT")
+	}
+	kid, err := parseHeader(raw)
+	if err != nil {
+		return Caller{}, err
+	}
+	var claims accessClaims
+	_, err = v.parser.ParseWithClaims(raw, &claims, func(*jwt.Token) (any, error) {
+		return v.admit(ctx, &claims, kid, resource)
+	})
+	if err != nil {
+		return Caller{}, refusal(err)
+	}
+	caller := Caller{
+		Subject:  claims.Subject,
+		ClientID: claims.clientID,
+		Scopes:   claims.scopes,
+		Expires:  claims.ExpiresAt.Time,
+		Token:    token,
+	}
+	if !claims.emailDisputed { // else it could put a stranger's name into the audit
+		caller.Email = claims.email
+	}
+	return caller, nil
+}
+
+// admit returns the key for a token that may be worth its signature check. The
+// claims are not to be trusted yet: all this decides is whether to go on.
+func (v *Verifier) admit(ctx context.Context, claims *accessClaims, kid, resource string) (*ecdsa.PublicKey, error) {
+	if err := v.validator.Validate(claims); err != nil {
+		return nil, err
+	}
+	switch {
+	case claims.Issuer == "" || claims.Issuer != v.issuer: // jwt.WithIssuer("") would accept any
+		return nil, reason("issuer is not ours")
+	case claims.Subject == "" || claims.clientID == "":
+		return nil, reason("sub or client_id is missing")
+	case claims.IssuedAt == nil: // jwt.WithIssuedAt accepts that
+		return nil, reason("iat is missing")
+	case !v.isForUs(claims, resource):
+		return nil, ErrWrongAudience
+	}
+	return v.keys.key(ctx, kid, claims.IssuedAt.Time)
+}
+
+// isForUs reports whether the token was issued for resource, or for no resource
+// to an allowed client. aud must then be that client's own id and nothing else:
+// a token of another client that merely names an allowed one is not such a token.
+func (v *Verifier) isForUs(claims *accessClaims, resource string) bool {
+	if len(claims.Audience) == 1 && claims.Audience[0] == claims.clientID && slices.Contains(v.allowedClients, claims.clientID) {
+		return true
+	}
+	ours, err := NormalizeResource(resource)
+	return err == nil && slices.ContainsFunc(claims.Audience, func(audience string) bool {
+		normal, err := NormalizeResource(audience)
+		return err == nil && normal == ours
+	})
+}
+
+// refusal turns whatever stopped a token into the errors that Verify promises.
+// Texts of decoders are dropped on the way, since they quote their input.
+func refusal(err error) error {
+	var known reason
+	var unavailable *UnavailableError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &unavailable):
+		return unavailable
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && errors.Is(err, jwt.ErrTokenUnverifiable):
+		// The host's own ES256 broke down, which says nothing about the token.
+		return &UnavailableError{RetryAfter: shortWait, Err: errors.New("signature check failed to run")}
+	}
+	for _, sentinel := range []error{
+		jwt.ErrTokenMalformed, jwt.ErrTokenSignatureInvalid, jwt.ErrTokenExpired, jwt.ErrTokenNotValidYet,
+		jwt.ErrTokenUsedBeforeIssued, jwt.ErrTokenRequiredClaimMissing,
+	} {
+		if errors.Is(err, sentinel) {
+			return reason(sentinel.Error())
+		}
+	}
+	return reason("token cannot be verified")
+}
