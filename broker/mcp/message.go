@@ -1,0 +1,172 @@
+package mcp
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+)
+
+// maxDepth is how deep arrays and objects may nest in a body.
+const maxDepth = 64
+
+// parse reads a body as one JSON text. A byte order mark is skipped (RFC 8259
+// section 8.1 allows it).
+func parse(body []byte) (gjson.Result, *fault) {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	// The depth comes first: the validator recurses, and 256 KiB of "[" would
+	// cost a stack of many megabytes. Other encodings than UTF-8 are refused
+	// because readers disagree on what they mean.
+	if depth(body) > maxDepth || !utf8.Valid(body) || !gjson.ValidBytes(body) {
+		return gjson.Result{}, &fault{http.StatusBadRequest, codeParse, "the body is not JSON in UTF-8, or nested too deeply", nil}
+	}
+	return gjson.ParseBytes(body), nil
+}
+
+// depth is how deep a JSON text nests. For one that is invalid it is at least
+// the depth of the part before the fault.
+func depth(text []byte) int {
+	deepest, now, inString := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++ // whatever is escaped
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '[' || c == '{':
+			now++
+			deepest = max(deepest, now)
+		case c == ']' || c == '}':
+			now--
+		}
+	}
+	return deepest
+}
+
+// A message is a JSON-RPC request, notification or response with the members
+// that the protocol knows. A value that is absent does not exist in gjson's
+// sense; null does.
+type message struct {
+	id json.RawMessage // as sent, a string or an integer; nil when absent or unreadable
+
+	jsonrpc, rawID, method, params, result, failure gjson.Result
+
+	// Members of params.
+	name, uri, arguments, cursor, protocolVersion, inputResponses, requestState, meta gjson.Result
+
+	// Members of params._meta.
+	claim, capabilities, clientInfo, logLevel gjson.Result
+}
+
+// readMessage takes one message apart, once. With a fault the message has the
+// id to answer to, if that could be read.
+func readMessage(value gjson.Result) (*message, *fault) {
+	m := &message{}
+	if !value.IsObject() {
+		return m, malformed("a message is a JSON object")
+	}
+	if !pick(value, m.member) || !pick(m.params, m.paramsMember) || !pick(m.meta, m.metaMember) {
+		return m, malformed("a member of the message is there twice")
+	}
+	if m.rawID.Exists() && !isID(m.rawID) {
+		return m, malformed("id must be a string or an integer")
+	}
+	if m.rawID.Exists() {
+		m.id = json.RawMessage(m.rawID.Raw)
+	}
+	switch {
+	case m.jsonrpc.Str != "2.0":
+		return m, malformed(`jsonrpc must be "2.0"`)
+	case m.method.Exists() && m.method.Type != gjson.String:
+		return m, malformed("method must be a string")
+	case !m.method.Exists() && !m.result.Exists() && !m.failure.Exists():
+		return m, malformed("a message has a method, a result or an error")
+	}
+	return m, nil
+}
+
+func (m *message) isRequest() bool  { return m.method.Exists() && m.id != nil }
+func (m *message) isResponse() bool { return !m.method.Exists() }
+
+// pick stores the members of an object where field wants them; nil means that
+// the member does not matter. It returns false if one comes twice: which of the
+// two counts differs between parsers, so that a proxy could check one and we
+// run the other. Names are compared exactly, not by case folding as
+// encoding/json does. What is no object has no members.
+func pick(object gjson.Result, field func(name string) *gjson.Result) bool {
+	unique := true
+	object.ForEach(func(key, value gjson.Result) bool {
+		f := field(key.Str)
+		if f == nil {
+			return true
+		}
+		unique = !f.Exists()
+		*f = value
+		return unique
+	})
+	return unique
+}
+
+func (m *message) member(name string) *gjson.Result {
+	switch name {
+	case "jsonrpc":
+		return &m.jsonrpc
+	case "id":
+		return &m.rawID
+	case "method":
+		return &m.method
+	case "params":
+		return &m.params
+	case "result":
+		return &m.result
+	case "error":
+		return &m.failure
+	}
+	return nil
+}
+
+func (m *message) paramsMember(name string) *gjson.Result {
+	switch name {
+	case "name":
+		return &m.name
+	case "uri":
+		return &m.uri
+	case "arguments":
+		return &m.arguments
+	case "cursor":
+		return &m.cursor
+	case "protocolVersion":
+		return &m.protocolVersion
+	case "inputResponses":
+		return &m.inputResponses
+	case "requestState":
+		return &m.requestState
+	case "_meta":
+		return &m.meta
+	}
+	return nil
+}
+
+func (m *message) metaMember(name string) *gjson.Result {
+	switch name {
+	case "io.modelcontextprotocol/protocolVersion":
+		return &m.claim
+	case "io.modelcontextprotocol/clientCapabilities":
+		return &m.capabilities
+	case "io.modelcontextprotocol/clientInfo":
+		return &m.clientInfo
+	case "io.modelcontextprotocol/logLevel":
+		return &m.logLevel
+	}
+	return nil
+}
+
+// isID reports whether an id is a string or an integer. An integer has neither
+// fraction nor exponent, any length and any size: it is never made a number.
+func isID(v gjson.Result) bool {
+	return v.Type == gjson.String || v.Type == gjson.Number && !strings.ContainsAny(v.Raw, ".eE")
+}
