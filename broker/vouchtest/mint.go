@@ -1,0 +1,269 @@
+package vouchtest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	// DefaultClientID is the client of tokens that are minted without one.
+	DefaultClientID = "0192f0c1-9b1e-7c55-8d0a-5e1f7a2b3c4d"
+
+	accessTokenType = "at+jwt" // RFC 9068 section 2.1
+	acrHardware     = "urn:nist:authentication:assurance-level:aal3"
+	maxSessions     = 4096
+)
+
+var errNoRSA = errors.New("no RSA key is configured")
+
+// TokenOptions describe an access token. The zero value is the token of a
+// person who signed in with the hardware key for DefaultClientID.
+type TokenOptions struct {
+	// ClientID is also the audience unless Audience is set.
+	ClientID string
+	// Audience narrows the token to a resource (RFC 8707).
+	Audience string
+	// Scope is space-separated; the e-mail is in the token only with "email".
+	Scope string
+	// Lifetime is the session's when 0; a negative one has passed.
+	Lifetime time.Duration
+	// Confirmation is the cnf claim, nil for none.
+	Confirmation map[string]any
+	// WithoutHardware is a sign-in without the FIDO2 ceremony.
+	WithoutHardware bool
+	// WithoutSession mints a good token that the server does not remember.
+	WithoutSession bool
+	// Flaws make the token wrong. The server remembers it all the same, so that
+	// the flaw alone can be what refuses it.
+	Flaws Flaws
+}
+
+// Flaws are what is wrong on purpose with a JWT.
+type Flaws struct {
+	// Header and Claims replace members; a nil value removes one.
+	Header, Claims map[string]any
+	// Algorithm is "ES256", "RS256", "none" or "HS256", which is signed with
+	// the public key as the secret. Empty means the right one.
+	Algorithm string
+	// ForeignKey signs ES256 with a key that was never published, under the
+	// key id of the one that was.
+	ForeignKey bool
+}
+
+// MintAccessToken returns an access token in the form of RFC 9068, with Vouch's
+// claims. It panics when the options cannot be signed, which is a mistake in
+// the test.
+func (v *Vouch) MintAccessToken(o TokenOptions) string {
+	token, err := v.mintAccess(o, v.options.Now(), "")
+	if err != nil {
+		panic(err)
+	}
+	return token
+}
+
+func (v *Vouch) mintAccess(o TokenOptions, authTime time.Time, codeID string) (string, error) {
+	now := v.options.Now()
+	if o.ClientID == "" {
+		o.ClientID = DefaultClientID
+	}
+	if o.Audience == "" {
+		o.Audience = o.ClientID
+	}
+	if o.Lifetime == 0 {
+		o.Lifetime = v.lifetime
+	}
+	expires := now.Add(o.Lifetime)
+	issued := now
+	if o.Lifetime < 0 {
+		issued = expires.Add(-v.lifetime)
+	}
+	person := v.options.Person
+	claims := jwt.MapClaims{
+		"iss": v.options.Issuer, "sub": person.Subject, "aud": o.Audience,
+		"exp": expires.Unix(), "iat": issued.Unix(), "nbf": issued.Unix(),
+		"jti": newUUID(now), "client_id": o.ClientID,
+		"hardware_verified": person.HardwareVerified && !o.WithoutHardware,
+	}
+	if claims["hardware_verified"] == true {
+		claims["auth_time"] = authTime.Unix()
+		claims["amr"] = hardwareMethods()
+		claims["acr"] = acrHardware
+	}
+	if o.Scope != "" {
+		claims["scope"] = o.Scope
+	}
+	if slices.Contains(strings.Fields(o.Scope), "email") {
+		claims["email"] = person.Email
+		claims["email_verified"] = true
+	}
+	if o.Confirmation != nil {
+		claims["cnf"] = o.Confirmation
+	}
+	token, err := v.sign("ES256", accessTokenType, claims, o.Flaws)
+	if err != nil {
+		return "", fmt.Errorf("access token: %w", err)
+	}
+	if !o.WithoutSession {
+		v.remember(token, &session{clientID: o.ClientID, codeID: codeID, expires: expires})
+	}
+	return token, nil
+}
+
+func hardwareMethods() []string { return []string{"hwk", "pin", "user"} }
+
+// sign makes a JWT, with its flaws if it shall have some.
+func (v *Vouch) sign(alg, typ string, claims jwt.MapClaims, flaws Flaws) (string, error) {
+	if flaws.Algorithm != "" {
+		alg = flaws.Algorithm
+	}
+	keys := v.signing()
+	method, key, id, err := keys.pair(alg)
+	if err != nil {
+		return "", err
+	}
+	if flaws.ForeignKey {
+		method, key = jwt.SigningMethodES256, keys.alien
+	}
+	token := jwt.NewWithClaims(method, claims)
+	token.Header["typ"], token.Header["kid"] = typ, id
+	override(token.Header, flaws.Header)
+	override(claims, flaws.Claims)
+	return token.SignedString(key)
+}
+
+func override(members, by map[string]any) {
+	maps.Copy(members, by)
+	maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
+}
+
+// idToken returns the OpenID Connect ID token that goes with an access token.
+func (v *Vouch) idToken(c *client, g *code, accessToken string) (string, error) {
+	now := v.options.Now()
+	half := sha256.Sum256([]byte(accessToken))
+	claims := jwt.MapClaims{
+		"iss": v.options.Issuer, "sub": v.options.Person.Subject, "aud": c.ID,
+		"exp": now.Add(v.lifetime).Unix(), "iat": now.Unix(), "auth_time": g.authTime.Unix(),
+		"at_hash": base64.RawURLEncoding.EncodeToString(half[:16]),
+	}
+	if g.nonce != "" {
+		claims["nonce"] = g.nonce
+	}
+	if slices.Contains(strings.Fields(g.scope), "email") {
+		claims["email"] = v.options.Person.Email
+		claims["email_verified"] = true
+	}
+	if v.options.Person.HardwareVerified {
+		claims["amr"], claims["acr"] = hardwareMethods(), acrHardware
+	}
+	token, err := v.sign(c.idTokenAlg, "JWT", claims, Flaws{})
+	if err != nil {
+		return "", fmt.Errorf("ID token: %w", err)
+	}
+	return token, nil
+}
+
+// AWSTokenOptions describe an ID token for STS.
+type AWSTokenOptions struct {
+	// RoleARN pins the token to a role; empty leaves the pin out.
+	RoleARN string
+	// Lifetime is the session's when 0; a negative one has passed.
+	Lifetime time.Duration
+	// Flaws make the token wrong.
+	Flaws Flaws
+}
+
+// MintAWSToken returns an ID token as the credential API does for AWS. It
+// panics when the options cannot be signed, which is a mistake in the test.
+func (v *Vouch) MintAWSToken(o AWSTokenOptions) string {
+	token, err := v.mintAWS(o)
+	if err != nil {
+		panic(err)
+	}
+	return token
+}
+
+func (v *Vouch) mintAWS(o AWSTokenOptions) (string, error) {
+	now := v.options.Now()
+	if o.Lifetime == 0 {
+		o.Lifetime = v.lifetime
+	}
+	expires := now.Add(o.Lifetime)
+	issued := now
+	if o.Lifetime < 0 {
+		issued = expires.Add(-v.lifetime)
+	}
+	person := v.options.Person
+	claims := jwt.MapClaims{
+		"iss": v.options.Issuer, "aud": v.options.Issuer, "sub": person.Email, "email": person.Email,
+		"exp": expires.Unix(), "iat": issued.Unix(), "jti": newUUID(now),
+		"email_verified": true, "hardware_verified": true,
+		claimSourceIdentity: person.Email,
+	}
+	tags := map[string][]string{"vouch:Email": {person.Email}}
+	if person.AAGUID != "" {
+		claims["hardware_aaguid"] = person.AAGUID
+	}
+	if person.Domain != "" {
+		claims["hd"] = person.Domain
+		tags["vouch:Domain"] = []string{person.Domain}
+	}
+	claims[claimTags] = map[string]any{
+		"principal_tags":      tags,
+		"transitive_tag_keys": slices.Sorted(maps.Keys(tags)),
+	}
+	if o.RoleARN != "" {
+		claims[claimRoles] = []string{o.RoleARN}
+	}
+	return v.sign("RS256", "JWT", claims, o.Flaws)
+}
+
+// accessClaims are what the credential API reads of an access token.
+type accessClaims struct {
+	jwt.RegisteredClaims
+	ClientID         string          `json:"client_id"`
+	Scope            string          `json:"scope"`
+	HardwareVerified bool            `json:"hardware_verified"`
+	Confirmation     json.RawMessage `json:"cnf"`
+}
+
+// check verifies an access token as every resource of Vouch does: signature,
+// type, issuer, times, session, person. It does not look at the audience.
+func (v *Vouch) check(token string) (*accessClaims, *apiError) {
+	invalid := func(why string) (*accessClaims, *apiError) {
+		return nil, &apiError{http.StatusUnauthorized, "invalid_token", why}
+	}
+	keys := v.signing()
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(v.options.Issuer),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(),
+		jwt.WithTimeFunc(v.options.Now),
+	)
+	claims := &accessClaims{}
+	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		// Without the type, an ID token would pass for an access token.
+		if t.Header["typ"] != accessTokenType || t.Header["kid"] != keys.ecID {
+			return nil, jwt.ErrTokenUnverifiable
+		}
+		return &keys.ec.PublicKey, nil
+	})
+	if err != nil {
+		return invalid("the access token is invalid or expired")
+	}
+	if !v.known(token) {
+		return invalid("the session is over")
+	}
+	if claims.Subject != v.options.Person.Subject {
+		return nil, &apiError{http.StatusUnauthorized, "unauthorized", "user not found"}
+	}
+	return claims, nil
+}

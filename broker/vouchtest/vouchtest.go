@@ -1,0 +1,235 @@
+// Package vouchtest is a strict Vouch and a strict AWS STS on this machine, for
+// tests and for the development stack.
+//
+// It promises to refuse what the real services refuse and to answer in their
+// shapes, with real keys: what passes here has been verified, not nodded
+// through. Nothing in it is fit for production: it approves every sign-in, it
+// keeps its state in memory, and it shows tests what it received.
+//
+// It stands for a Vouch before v2026.6.3: the credential API takes a plain
+// Bearer token and does not look at its audience. Options.RequireSignatures
+// makes it refuse as later servers do. It does not verify request signatures,
+// DPoP proofs or client assertions, and it says so by not advertising them. The
+// checks of one call to the credential API are the steps in Vouch.credential, in
+// Vouch's order, so that the missing ones have their place.
+//
+// Where Vouch's or AWS's behaviour is not established, the stricter choice was
+// taken.
+package vouchtest
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const defaultSessionHours = 8
+
+// Options describe a Vouch server. Only Issuer is required.
+type Options struct {
+	// Issuer is the base URL, without path, query or trailing slash.
+	Issuer string
+	// Now is the server's clock; nil means time.Now.
+	Now func() time.Time
+	// Person is who signs in. The zero Person stands for DefaultPerson.
+	Person Person
+	// SessionHours is the life of access tokens, AWS ID tokens and SSH
+	// certificates; 0 means 8.
+	SessionHours int
+	// RequireSignatures refuses every request to the credential API that Vouch
+	// wants signed. Unsigned requests get the text answer of v2026.6.3 and
+	// later; signed ones too, without its hint, as no signature is verified.
+	RequireSignatures bool
+	// RateLimit switches Vouch's rate limits and their headers on.
+	RateLimit bool
+	// NoRSA leaves out the RSA key, and with it AWS ID tokens.
+	NoRSA bool
+	// NoSSH leaves out the SSH certificate authority.
+	NoSSH bool
+	// GitHub is the state of the GitHub App; nil means DefaultGitHub.
+	GitHub *GitHub
+	// Logf gets one line for each request: method, path and status, nothing
+	// that is secret. Nil means no log.
+	Logf func(format string, args ...any)
+}
+
+// A Person is the user of a Vouch.
+type Person struct {
+	// Subject is the internal user id, a UUID: the sub of access tokens.
+	Subject string
+	// Email is the sub of AWS ID tokens, and names SSH principals.
+	Email string
+	// Domain is the organisation's domain, empty for none.
+	Domain string
+	// AAGUID names the model of the security key; it may be empty.
+	AAGUID string
+	// HardwareVerified says that the sign-in included a FIDO2 ceremony. Without
+	// it every credential is refused.
+	HardwareVerified bool
+}
+
+// DefaultPerson returns Alice of example.com, who signed in with her key.
+func DefaultPerson() Person {
+	return Person{
+		Subject:          "0192f0c1-7a6b-7d30-9c11-3b6f5a1e8d42",
+		Email:            "alice@example.com",
+		Domain:           "example.com",
+		AAGUID:           "a25342c0-3cdc-4414-8e46-f4807fca511c",
+		HardwareVerified: true,
+	}
+}
+
+// Vouch is a Vouch server. It is an http.Handler and safe for concurrent use;
+// its Tap shows what it received and spoils answers on demand.
+type Vouch struct {
+	*Tap
+	options  Options
+	host     string
+	github   GitHub
+	routes   *http.ServeMux
+	limits   limiter
+	sshCA    ssh.Signer // nil without a certificate authority
+	lifetime time.Duration
+
+	mu       sync.Mutex
+	keys     *signingKeys
+	rotation int
+	clients  map[string]*client
+	codes    map[digest]*code
+	sessions map[digest]*session
+}
+
+// New returns a Vouch server with fresh keys and no clients.
+func New(o Options) (*Vouch, error) {
+	u, err := url.Parse(o.Issuer)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") ||
+		o.Issuer != u.Scheme+"://"+u.Host {
+		return nil, fmt.Errorf("issuer %q is not a base URL", o.Issuer)
+	}
+	fillDefaults(&o)
+	if !strings.Contains(o.Person.Email, "@") || o.Person.Subject == "" {
+		return nil, errors.New("the person has no e-mail address or no subject")
+	}
+	v := &Vouch{
+		options:  o,
+		host:     u.Hostname(),
+		github:   *o.GitHub,
+		lifetime: time.Duration(o.SessionHours) * time.Hour,
+		clients:  map[string]*client{},
+		codes:    map[digest]*code{},
+		sessions: map[digest]*session{},
+	}
+	if v.keys, err = newSigningKeys(o.NoRSA, 0); err != nil {
+		return nil, err
+	}
+	if !o.NoSSH {
+		if v.sshCA, err = newSSHCA(); err != nil {
+			return nil, err
+		}
+	}
+	v.routes = v.newRoutes()
+	v.Tap = newTap(tapOptions{
+		now: o.Now, logf: o.Logf, next: http.HandlerFunc(v.serve), fail: v.failWith,
+	})
+	return v, nil
+}
+
+func fillDefaults(o *Options) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Person == (Person{}) {
+		o.Person = DefaultPerson()
+	}
+	if o.SessionHours == 0 {
+		o.SessionHours = defaultSessionHours
+	}
+	if o.GitHub == nil {
+		g := DefaultGitHub()
+		o.GitHub = &g
+	}
+}
+
+func newSSHCA() (ssh.Signer, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("SSH certificate authority: %w", err)
+	}
+	return ssh.NewSignerFromKey(key)
+}
+
+func (v *Vouch) newRoutes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/openid-configuration", v.serveDiscovery)
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", v.serveDiscovery)
+	mux.HandleFunc("GET /.well-known/oauth-protected-resource", v.serveProtectedResource)
+	mux.HandleFunc("GET /oauth/jwks", v.serveJWKS)
+	mux.HandleFunc("GET /oauth/userinfo", v.serveUserInfo)
+	mux.HandleFunc("POST /oauth/userinfo", v.serveUserInfo)
+
+	limited := func(t tier, pattern string, h http.HandlerFunc) {
+		mux.HandleFunc(pattern, v.limited(t, h))
+	}
+	limited(tierAuthentication, "POST /oauth/register", v.serveRegister)
+	limited(tierAuthentication, "GET /oauth/register/{id}", v.serveRegistration)
+	limited(tierAuthentication, "PUT /oauth/register/{id}", v.serveRegistration)
+	limited(tierAuthentication, "DELETE /oauth/register/{id}", v.serveRegistration)
+	limited(tierAuthentication, "POST /oauth/token", v.serveToken)
+	limited(tierGeneral, "GET /oauth/authorize", v.serveAuthorize)
+	limited(tierGeneral, "POST /oauth/revoke", v.serveRevoke)
+
+	limited(tierCredential, "GET /v1/credentials/aws/token", v.credential(v.awsToken))
+	limited(tierCredential, "POST /v1/credentials/github/token", v.credential(v.githubToken))
+	limited(tierCredential, "POST /v1/credentials/ssh", v.credential(v.sshCertificate))
+	limited(tierGeneral, "GET /v1/credentials/github/status", v.serveGitHubStatus)
+	limited(tierGeneral, "GET /v1/credentials/ssh/ca", v.serveSSHCA)
+	return mux
+}
+
+// serve is the server behind the Tap: what every answer has in common, then the
+// route.
+func (v *Vouch) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if r.URL.Path != "/oauth/authorize" {
+		h.Set("Access-Control-Allow-Origin", "*")
+		if r.Method == http.MethodOptions {
+			h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+			h.Set("Access-Control-Allow-Headers", "*, Authorization")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	v.routes.ServeHTTP(w, r)
+}
+
+// Issuer returns the base URL.
+func (v *Vouch) Issuer() string { return v.options.Issuer }
+
+// RotateKeys replaces the signing keys the way a restarted Vouch does: the JWKS
+// shows only the new ones, and tokens signed by the old ones are dead.
+func (v *Vouch) RotateKeys() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	keys, err := newSigningKeys(v.options.NoRSA, v.rotation+1)
+	if err != nil {
+		return err
+	}
+	v.keys = keys
+	v.rotation++
+	return nil
+}
+
+func (v *Vouch) signing() *signingKeys {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.keys
+}
