@@ -1,0 +1,267 @@
+// Package broker is the product: an MCP server that hands out short-lived AWS,
+// GitHub and SSH credentials in the name of the person whose Vouch token comes
+// with the request. It knows no host: the way out, the clock and the log are
+// given to New, so the whole of it runs under httptest.
+//
+// It promises that nothing is minted before the caller, the arguments and the
+// configuration are checked, that every tool call leaves one audit line without
+// a secret in it, and that no call outlives its 14 seconds by itself. It stores
+// nothing.
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/oauth"
+	"mcp-credential-broker/broker/sts"
+	"mcp-credential-broker/broker/upstream"
+	"mcp-credential-broker/broker/vouch"
+)
+
+const (
+	name    = "mcp-credential-broker"
+	version = "0.1.0"
+
+	// callTime is what one request may take, all its hops together.
+	callTime = 14 * time.Second
+)
+
+// Environment is what a Broker needs from the world.
+type Environment struct {
+	Getenv  func(name string) string
+	Fetcher upstream.Fetcher
+	Now     func() time.Time
+	// Log takes one line of JSON, without a line end. It may be called
+	// concurrently.
+	Log func(line string)
+}
+
+// A Broker is the http.Handler of the whole service.
+type Broker struct {
+	env      Environment
+	config   Config
+	fault    error // of the configuration
+	verifier *oauth.Verifier
+	vouch    vouch.Client
+	sts      sts.Client
+	mcp      *mcp.Server
+}
+
+// New makes a Broker. A wrong configuration is not an error here: the Broker
+// then answers 503 with the faults, so that they are seen where one looks.
+func New(env Environment) (*Broker, error) {
+	config, fault := ParseConfig(env.Getenv)
+	out := upstream.Client{Fetcher: env.Fetcher, Now: env.Now}
+	b := &Broker{
+		env:    env,
+		config: config,
+		fault:  fault,
+		verifier: oauth.NewVerifier(oauth.VerifierConfig{
+			Issuer: config.Issuer, AllowedClientIDs: config.AllowedClientIDs, Upstream: out, Now: env.Now,
+		}),
+		vouch: vouch.Client{Issuer: config.Issuer, Upstream: out},
+		sts:   sts.Client{Upstream: out, EndpointOverride: config.STSEndpoint},
+	}
+	server, err := mcp.New(mcp.Implementation{Name: name, Title: "Vouch credential broker", Version: version}, instructions, b.tools())
+	b.mcp = server
+	return b, err
+}
+
+// ServeHTTP answers one request. It implements http.Handler.
+func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	resource, err := b.config.resource(requestURL(r))
+	if b.fault != nil || err != nil {
+		err = errors.Join(b.fault, err)
+	}
+	// "/mcp" and "/mcp/" are one place: a redirect would drop the token.
+	switch strings.TrimSuffix(r.URL.Path, "/") {
+	case "":
+		servePage(w, r, resource, err)
+	case "/healthz":
+		serveHealth(w, r, err)
+	case resourcePath:
+		b.serveMCP(w, r, resource, err)
+	case oauth.MetadataPath, oauth.MetadataPath + resourcePath, resourcePath + oauth.MetadataPath:
+		b.serveMetadata(w, r, resource, err)
+	default:
+		writeError(w, http.StatusNotFound, "nothing is served here; the MCP endpoint is "+resourcePath)
+	}
+}
+
+// serveMCP lets a request through to the protocol when it comes for our host,
+// from an allowed origin, and from a caller whose token holds.
+func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource string, fault error) {
+	w.Header().Set("Cache-Control", "no-store")
+	if fault != nil {
+		writeConfigFault(w, fault)
+		return
+	}
+	origin := strings.TrimSuffix(resource, resourcePath)
+	if _, host, _ := strings.Cut(origin, "://"); !strings.EqualFold(r.Host, host) {
+		writeError(w, http.StatusForbidden, "this broker is reached at "+resource+" only")
+		return
+	}
+	if !b.allowOrigin(w.Header(), r.Header, origin) {
+		writeError(w, http.StatusForbidden, "this Origin is not allowed; the operator can add it to ALLOWED_ORIGINS")
+		return
+	}
+	if r.Method == http.MethodOptions {
+		servePreflight(w, r)
+		return
+	}
+	requestID := requestIDOf(r)
+	w.Header().Set("X-Request-Id", requestID)
+	ctx := upstream.WithDeadline(r.Context(), b.env.Now().Add(callTime))
+	caller, err := b.authenticate(ctx, r, resource)
+	if err != nil {
+		b.refuse(w, requestID, err, origin)
+		return
+	}
+	ctx = context.WithValue(ctx, visitKey{}, visit{caller, requestID})
+	b.mcp.ServeHTTP(w, r.WithContext(ctx))
+}
+
+func (b *Broker) authenticate(ctx context.Context, r *http.Request, resource string) (oauth.Caller, error) {
+	token, err := oauth.BearerToken(r)
+	if err != nil {
+		return oauth.Caller{}, err
+	}
+	return b.verifier.Verify(ctx, token, resource)
+}
+
+// refuse maps an authentication error to status and challenge (mcp-guide: RFC
+// 6750 section 3, RFC 9728 section 5.1). The reason goes to the log alone.
+func (b *Broker) refuse(w http.ResponseWriter, requestID string, err error, origin string) {
+	challenge := oauth.Challenge{ResourceMetadata: origin + oauth.MetadataPath + resourcePath}
+	status := http.StatusUnauthorized
+	unavailable := new(oauth.UnavailableError)
+	switch {
+	case errors.Is(err, oauth.ErrNoToken): // a first visit is no failure: neither an error code nor a log line
+		w.Header().Set("WWW-Authenticate", challenge.String())
+		writeOAuthError(w, status, "unauthorized", "sign in at Vouch first; an MCP client does so by itself")
+		return
+	case errors.As(err, &unavailable):
+		seconds := strconv.Itoa(wholeSeconds(unavailable.RetryAfter))
+		w.Header().Set("Retry-After", seconds)
+		writeError(w, http.StatusServiceUnavailable, "the keys of Vouch cannot be fetched now, so no token can be checked; try again in "+seconds+" s")
+		b.logRefusal(requestID, http.StatusServiceUnavailable, err)
+		return
+	case errors.Is(err, oauth.ErrInvalidRequest):
+		status = http.StatusBadRequest
+		challenge.Error, challenge.Description = "invalid_request", "send exactly one access token in the Authorization header"
+	case errors.Is(err, oauth.ErrWrongAudience):
+		challenge.Error, challenge.Description = "invalid_token", "The access token was issued for another server"
+	default:
+		challenge.Error, challenge.Description = "invalid_token", "The access token is invalid or expired"
+	}
+	w.Header().Set("WWW-Authenticate", challenge.String())
+	writeOAuthError(w, status, challenge.Error, challenge.Description)
+	b.logRefusal(requestID, status, err)
+}
+
+// serveMetadata serves the protected resource metadata (RFC 9728 section 3).
+func (b *Broker) serveMetadata(w http.ResponseWriter, r *http.Request, resource string, fault error) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	switch {
+	case fault != nil:
+		writeConfigFault(w, fault)
+	case r.Method == http.MethodOptions:
+		servePreflight(w, r)
+	case !isRead(w, r):
+	default:
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		writeJSON(w, http.StatusOK, oauth.ProtectedResource{
+			Resource:               resource,
+			AuthorizationServers:   []string{b.config.Issuer},
+			BearerMethodsSupported: []string{"header"},
+			ResourceName:           "Vouch credential broker",
+		})
+	}
+}
+
+func serveHealth(w http.ResponseWriter, r *http.Request, fault error) {
+	w.Header().Set("Cache-Control", "no-store")
+	switch {
+	case fault != nil:
+		writeConfigFault(w, fault)
+	case isRead(w, r):
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": version})
+	}
+}
+
+// isRead admits GET and HEAD and answers 405 to the rest.
+func isRead(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+	writeError(w, http.StatusMethodNotAllowed, "only GET and HEAD are served here")
+	return false
+}
+
+// requestURL is the URL that was asked for: absolute in a Worker, put together
+// from the Host header on net/http.
+func requestURL(r *http.Request) *url.URL {
+	if r.URL.Host != "" {
+		return r.URL
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return &url.URL{Scheme: scheme, Host: r.Host, Path: r.URL.Path}
+}
+
+// A visit is who called, and the id that its log lines share.
+type visit struct {
+	caller    oauth.Caller
+	requestID string
+}
+
+type visitKey struct{}
+
+// requestIDOf is Cloudflare's id of the request, or a random one elsewhere.
+func requestIDOf(r *http.Request) string {
+	if ray := r.Header.Get("Cf-Ray"); len(ray) >= 8 && len(ray) <= 32 && strings.Trim(ray, "0123456789abcdefABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "" {
+		return ray
+	}
+	return rand.Text()
+}
+
+// wholeSeconds rounds a wait up, to at least one second.
+func wholeSeconds(d time.Duration) int {
+	return max(1, int((d+time.Second-1)/time.Second))
+}
+
+func writeConfigFault(w http.ResponseWriter, fault error) {
+	writeError(w, http.StatusServiceUnavailable, "this broker is not configured yet: "+strings.ReplaceAll(fault.Error(), "\n", "; "))
+}
+
+func writeError(w http.ResponseWriter, status int, sentence string) {
+	writeJSON(w, status, failure{Message: sentence, Status: status})
+}
+
+func writeOAuthError(w http.ResponseWriter, status int, code, description string) {
+	writeJSON(w, status, map[string]string{"error": code, "error_description": description})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic("value that JSON cannot hold: " + err.Error())
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}

@@ -1,0 +1,298 @@
+package broker_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mcp-credential-broker/broker"
+	"mcp-credential-broker/broker/upstream"
+	"mcp-credential-broker/broker/vouchtest"
+)
+
+// bench is a broker on httptest with a strict Vouch and STS behind it.
+type bench struct {
+	*vouchtest.Stack
+	url string
+
+	mu  sync.Mutex
+	log []string
+}
+
+func newBench(t *testing.T, o vouchtest.Options, vars map[string]string) *bench {
+	t.Helper()
+	stack, err := vouchtest.Start(vouchtest.StackOptions{Vouch: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stack.Close() })
+	b := &bench{Stack: stack}
+	handler, err := broker.New(broker.Environment{
+		Getenv: func(name string) string {
+			if value, ok := vars[name]; ok {
+				return value
+			}
+			return map[string]string{"VOUCH_ISSUER": stack.VouchURL, "AWS_ENDPOINT_URL_STS": stack.STSURL}[name]
+		},
+		Fetcher: upstream.NetHTTP{},
+		Now:     time.Now,
+		Log: func(line string) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.log = append(b.log, line)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	b.url = server.URL
+	return b
+}
+
+func (b *bench) lastRecord(t *testing.T) map[string]any {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.log) == 0 {
+		t.Fatal("nothing was logged")
+	}
+	var record map[string]any
+	if err := json.Unmarshal([]byte(b.log[len(b.log)-1]), &record); err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
+type result struct {
+	IsError           bool
+	Content           []struct{ Text string }
+	StructuredContent map[string]any
+}
+
+// call calls a tool with raw arguments.
+func (b *bench) call(t *testing.T, tool, arguments string) result {
+	t.Helper()
+	token := b.Vouch.MintAccessToken(vouchtest.TokenOptions{Audience: b.url + "/mcp", Scope: "openid email"})
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":` + arguments + `}}`
+	req, err := http.NewRequest(http.MethodPost, b.url+"/mcp", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct{ Result result }
+	if err := json.Unmarshal(text, &answer); err != nil || len(answer.Result.Content) != 1 {
+		t.Fatalf("status %d, no result: %s", resp.StatusCode, text)
+	}
+	return answer.Result
+}
+
+const (
+	role      = `"role_arn":"` + vouchtest.DefaultRoleARN + `"`
+	sshKey    = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIU8WiQ3N5pgVFR96r2X2vc7olsv4mZHF/BnL2jH3gvw`
+	aSecret   = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW"
+	pemSecret = `-----BEGIN OPENSSH PRIVATE KEY-----\n` + aSecret + `\n-----END OPENSSH PRIVATE KEY-----`
+)
+
+// TestArgumentsAreCheckedFirst: a wrong argument is told in a sentence, and no
+// request leaves because of it.
+func TestArgumentsAreCheckedFirst(t *testing.T) {
+	b := newBench(t, vouchtest.Options{}, nil)
+	b.call(t, "get-github-token", `{"owner":"acme"}`) // the keys are fetched
+	tests := []struct {
+		name, tool, arguments, says string
+	}{
+		{"no role", "get-aws-credentials", `{}`, "role_arn must be"},
+		{"role is a number", "get-aws-credentials", `{"role_arn":7}`, "role_arn must be a string"},
+		{"role of another service", "get-aws-credentials", `{"role_arn":"arn:aws:s3:::bucket/role/name"}`, "role_arn must be"},
+		{"unknown partition", "get-aws-credentials", `{"role_arn":"arn:evil:iam::123456789012:role/Dev"}`, "role_arn must be"},
+		{"too short a time", "get-aws-credentials", `{` + role + `,"duration_seconds":899}`, "duration_seconds must be a whole number from 900 to 43200"},
+		{"too long a time", "get-aws-credentials", `{` + role + `,"duration_seconds":43201}`, "duration_seconds"},
+		{"time with a fraction", "get-aws-credentials", `{` + role + `,"duration_seconds":900.5}`, "duration_seconds"},
+		{"time as text", "get-aws-credentials", `{` + role + `,"duration_seconds":"900"}`, "duration_seconds"},
+		{"time beyond any integer", "get-aws-credentials", `{` + role + `,"duration_seconds":1e300}`, "duration_seconds"},
+		{"region of another partition", "get-aws-credentials", `{` + role + `,"region":"cn-north-1"}`, "region must be"},
+		{"region that is a host name", "get-aws-credentials", `{` + role + `,"region":"us-east-1.attacker.example/"}`, "region must be"},
+		{"unknown argument", "get-aws-credentials", `{` + role + `,"policy":"x"}`, `no argument "policy"; known are role_arn, duration_seconds, region`},
+		{"argument given twice", "get-aws-credentials", `{` + role + `,` + role + `}`, "given twice"},
+		{"argument named in another case", "get-aws-credentials", `{"ROLE_ARN":"x"}`, "no argument"},
+		{"argument name with a path in it", "get-aws-credentials", `{"role_arn.type":"x"}`, "no argument"},
+		{"owner is no name", "get-github-token", `{"owner":"a/b"}`, "owner must be"},
+		{"repositories is a text", "get-github-token", `{"owner":"acme","repositories":"web"}`, "list of strings"},
+		{"repositories holds a number", "get-github-token", `{"owner":"acme","repositories":[1]}`, "list of strings"},
+		{"repositories is empty", "get-github-token", `{"owner":"acme","repositories":[]}`, "repositories is empty"},
+		{"repository of another owner", "get-github-token", `{"owner":"acme","repositories":["evil/web"]}`, "one owner"},
+		{"repository that climbs", "get-github-token", `{"owner":"acme","repositories":[".."]}`, "repositories must be"},
+		{"repository without owner", "get-github-token", `{"repositories":["web"]}`, "argument owner"},
+		{"no key", "get-ssh-certificate", `{}`, "public_key must be"},
+		{"two keys", "get-ssh-certificate", `{"public_key":"` + sshKey + `\n` + sshKey + `"}`, "one line"},
+		{"options", "get-ssh-certificate", `{"public_key":"command=\"x\" ` + sshKey + `"}`, "one line"},
+		{"private key", "get-ssh-certificate", `{"public_key":"` + pemSecret + `"}`, "private key, and it was not sent anywhere"},
+		{"private key without its frame", "get-ssh-certificate", `{"public_key":"` + aSecret + `"}`, "private key"},
+		{"private key behind a public one", "get-ssh-certificate", `{"public_key":"` + sshKey + ` ` + pemSecret + `"}`, "private key"},
+		{"private key as a name", "get-ssh-certificate", `{"` + pemSecret + `":1}`, "no argument of that name"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := len(b.Vouch.Counts())
+			requests := total(b.Vouch.Counts()) + total(b.STS.Counts())
+			r := b.call(t, tt.tool, tt.arguments)
+			var f struct {
+				Error  string
+				Status int
+			}
+			if err := json.Unmarshal([]byte(r.Content[0].Text), &f); err != nil || !r.IsError || f.Status != 400 || !strings.Contains(f.Error, tt.says) {
+				t.Errorf("got %+v, want status 400 and %q", r, tt.says)
+			}
+			if strings.Contains(r.Content[0].Text, aSecret[:20]) {
+				t.Error("the answer repeats the private key")
+			}
+			if total(b.Vouch.Counts())+total(b.STS.Counts()) != requests || len(b.Vouch.Counts()) != before {
+				t.Error("a request left because of a wrong argument")
+			}
+			record := b.lastRecord(t)
+			if record["outcome"] != "refused" || record["status"] != 400.0 {
+				t.Errorf("audit: %v", record)
+			}
+			if line, _ := json.Marshal(record); strings.Contains(string(line), aSecret[:20]) {
+				t.Error("the log repeats the private key")
+			}
+		})
+	}
+}
+
+func total(counts map[string]int) int {
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// TestResults: what comes out of a good call, and what the audit says of it.
+func TestResults(t *testing.T) {
+	b := newBench(t, vouchtest.Options{}, nil)
+	tests := []struct {
+		tool, arguments string
+		members         []string
+		target, issued  string
+	}{
+		{"get-aws-credentials", `{` + role + `,"duration_seconds":900.0,"region":null}`,
+			[]string{"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AssumedRoleArn"}, "role_arn", "access_key_id"},
+		{"get-github-token", `{"owner":"acme","repositories":["web","acme/api"]}`,
+			[]string{"token", "expires_at", "expires_in", "permissions", "repositories"}, "repositories", "token_sha256"},
+		{"get-ssh-certificate", `{"public_key":"` + sshKey + ` alice@laptop"}`,
+			[]string{"certificate", "valid_for_seconds", "principals", "serial"}, "key_fingerprint", "certificate_serial"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.tool, func(t *testing.T) {
+			r := b.call(t, tt.tool, tt.arguments)
+			if r.IsError || len(r.StructuredContent) != len(tt.members) {
+				t.Fatalf("result %+v", r)
+			}
+			for _, member := range tt.members {
+				if r.StructuredContent[member] == nil {
+					t.Errorf("%s is missing", member)
+				}
+			}
+			var fromText map[string]any
+			if err := json.Unmarshal([]byte(r.Content[0].Text), &fromText); err != nil || !strings.Contains(r.Content[0].Text, "\n  \"") {
+				t.Errorf("the text is not indented JSON: %s", r.Content[0].Text)
+			}
+			record := b.lastRecord(t)
+			target, _ := record["target"].(map[string]any)
+			issued, _ := record["issued"].(map[string]any)
+			if record["event"] != "tool_call" || record["outcome"] != "issued" || record["tool"] != tt.tool ||
+				record["email"] != "alice@example.com" || target[tt.target] == nil || issued[tt.issued] == nil {
+				t.Errorf("audit: %v", record)
+			}
+		})
+	}
+}
+
+// TestRequestToVouch: what leaves towards Vouch, and nothing more.
+func TestRequestToVouch(t *testing.T) {
+	b := newBench(t, vouchtest.Options{}, nil)
+	b.call(t, "get-ssh-certificate", `{"public_key":"`+sshKey+` alice@laptop"}`)
+	requests := b.Vouch.Requests("/v1/credentials/ssh")
+	if len(requests) != 1 || strings.Contains(string(requests[0].Body), "laptop") {
+		t.Errorf("the key's comment was sent: %d requests", len(requests))
+	}
+	b.call(t, "get-aws-credentials", `{`+role+`}`)
+	if r := b.Vouch.Requests("/v1/credentials/aws/token"); len(r) != 1 || !strings.Contains(r[0].RawQuery, "role_arn=arn%3Aaws%3Aiam") {
+		t.Errorf("the role is not pinned: %d requests", len(r))
+	}
+	if r := b.STS.Requests("/"); len(r) != 1 || r[0].ContentLength <= 0 || !strings.Contains(string(r[0].Body), "RoleSessionName=alice%40example.com") {
+		t.Errorf("request to STS: %d", len(r))
+	}
+}
+
+// TestConfigurationFaults: a wrongly configured broker says so and guesses
+// nothing.
+func TestConfigurationFaults(t *testing.T) {
+	tests := []struct {
+		name string
+		vars map[string]string
+		says []string
+	}{
+		{"two faults", map[string]string{"BROKER_MODE": "x", "AWS_REGION": "x"}, []string{"BROKER_MODE", "AWS_REGION"}},
+		{"half a sign-in configuration", map[string]string{"BROKER_KEY": "{secret}"}, []string{"BROKER_MODE"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, vouchtest.Options{}, tt.vars)
+			for _, path := range []string{"/mcp", "/healthz", "/", "/.well-known/oauth-protected-resource/mcp"} {
+				resp, err := http.Get(b.url + path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, _ := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				for _, says := range tt.says {
+					if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), says) {
+						t.Errorf("%s: %d %s", path, resp.StatusCode, text)
+					}
+				}
+				if strings.Contains(string(text), "{secret}") {
+					t.Errorf("%s shows a secret's value", path)
+				}
+			}
+		})
+	}
+}
+
+// TestPublicHostNeedsConfiguration: on a host that is not loopback nothing is
+// derived from the request.
+func TestPublicHostNeedsConfiguration(t *testing.T) {
+	b := newBench(t, vouchtest.Options{}, nil)
+	req, err := http.NewRequest(http.MethodGet, b.url+"/healthz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "broker.example"
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), "VOUCH_AUDIENCE") || !strings.Contains(string(text), "BROKER_MODE") {
+		t.Errorf("%d %s", resp.StatusCode, text)
+	}
+}

@@ -1,0 +1,203 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"mcp-credential-broker/broker/github"
+	"mcp-credential-broker/broker/openssh"
+	"mcp-credential-broker/broker/sts"
+	"mcp-credential-broker/broker/upstream"
+	"mcp-credential-broker/broker/vouch"
+)
+
+// A failure is what the client learns: one sentence that says what happened and
+// what to do next. Its JSON is the published guide's error form. Nothing that
+// an upstream server wrote comes into it.
+type failure struct {
+	Message string `json:"error"`
+	Status  int    `json:"status"`
+	outcome string
+}
+
+// A hopName names an upstream server in sentences and in the audit.
+type hopName string
+
+const (
+	hopVouch hopName = "Vouch"
+	hopSTS   hopName = "AWS STS"
+)
+
+// A hopError says which upstream server err comes from.
+type hopError struct {
+	to  hopName
+	err error
+}
+
+func (e hopError) Error() string { return string(e.to) + ": " + e.err.Error() }
+func (e hopError) Unwrap() error { return e.err }
+
+// An inputError is a fault of the arguments, told to the client as it is.
+type inputError string
+
+func (e inputError) Error() string { return string(e) }
+
+func invalid(format string, args ...any) error { return inputError(fmt.Sprintf(format, args...)) }
+
+// explain is the one place where an error becomes a sentence and a status.
+func (c *call) explain(err error) failure {
+	var input inputError
+	var hop hopError
+	var fromVouch *vouch.Error
+	var fromSTS *sts.Error
+	switch {
+	case errors.As(err, &input):
+		return failure{string(input), http.StatusBadRequest, "refused"}
+	case errors.Is(err, context.Canceled):
+		return failure{"the client hung up before anything was issued; call again", 499, "canceled"}
+	case errors.As(err, &fromVouch):
+		f := c.broker.explainVouch(fromVouch)
+		f.outcome = "failed"
+		return f
+	case errors.As(err, &fromSTS):
+		f := explainSTS(fromSTS)
+		f.outcome = "failed"
+		return f
+	case errors.As(err, &hop):
+		return explainHop(hop)
+	}
+	return failure{"the broker failed on this call; try again, and tell its operator if that does not help", http.StatusInternalServerError, "failed"}
+}
+
+// explainHop is for hops that brought no usable answer.
+func explainHop(e hopError) failure {
+	f := failure{outcome: "failed", Status: http.StatusBadGateway}
+	switch {
+	case errors.Is(e.err, upstream.ErrTimeout), errors.Is(e.err, upstream.ErrNoTime):
+		f.Status = http.StatusGatewayTimeout
+		f.Message = fmt.Sprintf("%s did not answer in time; try again in a moment", e.to)
+	case errors.Is(e.err, upstream.ErrUnreachable):
+		f.Message = fmt.Sprintf("%s could not be reached; try again in a moment", e.to)
+	case errors.Is(e.err, upstream.ErrRedirect):
+		f.Message = fmt.Sprintf("%s answered with a redirect, which is not followed; the operator should check the configured address", e.to)
+	default: // too large, malformed, or not what was asked for
+		f.Message = fmt.Sprintf("%s gave an answer that could not be used, so nothing was handed out; try again, and tell the operator if that does not help", e.to)
+	}
+	return f
+}
+
+// explainVouch is for Vouch's refusals (vouch-contract 2.4 and 2.6).
+func (b *Broker) explainVouch(e *vouch.Error) failure {
+	f := failure{Status: e.Status}
+	switch {
+	case e.Unsigned:
+		f.Message = "this Vouch requires signed requests, which relay mode cannot make: the operator must use sign-in mode, or a Vouch server older than v2026.6.3"
+	case e.Code == "invalid_token" || e.Code == "unauthorized":
+		f.Message = "Vouch no longer accepts this sign-in; reconnect to sign in again"
+	case e.Status == http.StatusUnauthorized:
+		f.Message = "Vouch refused the broker's request; the operator should check the broker's configuration and clock"
+	case e.Code == "hardware_required":
+		f.Message = "Vouch wants a sign-in with the hardware key; reconnect and use the key"
+	case e.Code == "github_not_connected":
+		f.Message = "GitHub is not connected for this owner; an administrator can connect it at " + b.config.Issuer + "/github/connect"
+	case e.Code == "github_not_configured":
+		f.Message = "this Vouch has no GitHub App; its operator must set one up"
+	case e.Code == "org_required":
+		f.Message = "GitHub tokens need an organisation at Vouch; ask your Vouch administrator to add you to one"
+	case e.Code == "owner_required":
+		f.Message = "several GitHub accounts are connected; name one in the argument owner"
+	case e.Code == "installation_suspended":
+		f.Message = "the GitHub App is suspended for this owner; an owner of it can unsuspend the app in GitHub's settings"
+	case e.Code == "github_error":
+		f.Message = "GitHub refused or failed; check the names of owner and repositories, then try again"
+	case e.Code == "ssh_ca_not_configured":
+		f.Message = "this Vouch has no SSH certificate authority; its operator must set one up"
+	case e.Code == "signing_failed" && e.Status == http.StatusBadRequest:
+		f.Message = "Vouch would not sign this public key; try one of another type, such as ssh-ed25519"
+	case e.Code == "invalid_role_arn":
+		f.Message = "Vouch did not accept role_arn; check it"
+	case e.Code == "rsa_key_unavailable":
+		f.Message = "this Vouch has no RSA key, so it cannot vouch to AWS; its operator must set one up"
+	case e.Status == http.StatusTooManyRequests:
+		f.Message = fmt.Sprintf("Vouch has had too many requests; try again in %d s", wholeSeconds(e.RetryAfter))
+	case e.Status >= 500 || e.Status == http.StatusRequestTimeout:
+		f.Message = fmt.Sprintf("Vouch failed (status %d); try again in a moment", e.Status)
+	default:
+		f.Message = fmt.Sprintf("Vouch refused the request (status %d); check the arguments, and ask your Vouch administrator if they are right", e.Status)
+	}
+	return f
+}
+
+// explainSTS is for the errors of AssumeRoleWithWebIdentity.
+func explainSTS(e *sts.Error) failure {
+	f := failure{Status: e.Status}
+	switch e.Code {
+	case "AccessDenied", "AccessDeniedException":
+		f.Message = "AWS refused: the role does not exist or its trust policy does not admit you; its owner can check the policy's conditions against Vouch's documentation"
+	case "ExpiredTokenException":
+		f.Message = "AWS found Vouch's token expired; try again, and if it recurs the clocks of Vouch and AWS differ"
+	case "InvalidIdentityToken":
+		f.Message = "AWS could not verify Vouch's token: the account needs an IAM OIDC provider for this Vouch with the right audience"
+	case "IDPCommunicationError":
+		f.Message = "AWS could not reach Vouch for its keys; try again in a moment"
+	case "IDPRejectedClaim":
+		f.Message = "AWS refused Vouch's token; reconnect to sign in again"
+	case "RegionDisabledException":
+		f.Message = "STS is not active in that region for this account; name another in the argument region"
+	case "PackedPolicyTooLarge":
+		f.Message = "the session tags are too large for AWS; ask your Vouch administrator to shorten them"
+	case "ValidationError":
+		f.Message = "AWS refused the request as invalid; most often duration_seconds exceeds the role's maximum session duration, so ask for less"
+	case "Throttling", "ThrottlingException":
+		f.Status = http.StatusTooManyRequests
+		f.Message = "AWS STS has had too many requests; try again in a few seconds"
+	default:
+		f.Message = fmt.Sprintf("AWS STS failed (status %d); try again in a moment", e.Status)
+		if e.Status < 500 {
+			f.Message = fmt.Sprintf("AWS STS refused the request (status %d); check role_arn and region", e.Status)
+		}
+	}
+	return f
+}
+
+// reasonOf is what the audit tells beyond the sentence: a code of upstream's,
+// or our own words for the failure. Neither holds anything that a client sent.
+func reasonOf(err error) string {
+	var input inputError
+	if errors.As(err, &input) {
+		return ""
+	}
+	return err.Error()
+}
+
+// inputOf turns the faults that the validating packages find into sentences.
+// They are fixed texts: none quotes what was given.
+func inputOf(err error) error {
+	switch {
+	case errors.Is(err, openssh.ErrPrivateKey):
+		return inputError("this is a private key, and it was not sent anywhere; give the public key, the one line in the .pub file, and consider the private one exposed")
+	case errors.Is(err, openssh.ErrCertificate):
+		return inputError("this is a certificate already; give the plain public key, the one line in the .pub file")
+	case errors.Is(err, openssh.ErrOptions), errors.Is(err, openssh.ErrMultipleLines), errors.Is(err, openssh.ErrNotOneLine):
+		return inputError("public_key must be one line, type and base64, as in a .pub file; " + err.Error())
+	case errors.Is(err, openssh.ErrUnsupported), errors.Is(err, openssh.ErrKeySize):
+		return inputError("this key cannot be signed, use one of another type, such as ssh-ed25519; " + err.Error())
+	case errors.Is(err, openssh.ErrMalformed), errors.Is(err, openssh.ErrTooLong):
+		return inputError("public_key must be the one line in the .pub file, such as ssh-ed25519 AAAA...; " + err.Error())
+	case errors.Is(err, github.ErrOwner):
+		return inputError("owner must be the name of a GitHub user or organisation")
+	case errors.Is(err, github.ErrRepository):
+		return inputError("repositories must be names of GitHub repositories, such as website or acme/website")
+	case errors.Is(err, github.ErrOwnerMissing):
+		return inputError("name the owner of the repositories in the argument owner")
+	case errors.Is(err, github.ErrOwnersDiffer):
+		return inputError("one token reaches the repositories of one owner; ask once for each owner")
+	case errors.Is(err, github.ErrNoRepositories):
+		return inputError("repositories is empty; name some, or leave it out for all that the installation reaches")
+	case errors.Is(err, github.ErrTooManyRepositories):
+		return inputError("one token reaches at most 500 repositories")
+	}
+	return err
+}
