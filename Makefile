@@ -1,0 +1,67 @@
+# The targets that people use. `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help dev demo test conformance build size lint fuzz bench deploy tools check-go clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+dev: tools build ## run the Worker with a local Vouch and STS on port 3000 (PORT=... for another)
+	@go run ./worker/dev dev
+
+demo: tools build ## get one of each credential from the Worker, from sign-in to result, and stop
+	@go run ./worker/dev demo
+
+test: tools build build/faults/worker.mjs lint ## run every test: native with -race, then the Worker in workerd
+	@sh .ci/test
+
+conformance: tools build ## run the official MCP conformance suite against the Worker
+	@go test -count=1 -tags conformance -run TestConformance -v ./worker/e2e
+
+build: build/worker.mjs ## compile the Worker into build/
+
+size: tools build ## print the upload's size as wrangler tells it, and hold it under the budget
+	@go run ./worker/dev size
+
+lint: check-go ## vet, gofmt, and what must not be linked into the Wasm build
+	@go run ./worker/dev lint
+
+fuzz: check-go ## run each fuzz target for FUZZTIME (default 20s)
+	@go run ./worker/dev fuzz
+
+bench: tools build ## compare requests/s and CPU with an empty Worker and with stock workers.Serve
+	@go run ./worker/bench
+
+deploy: tools build ## check the configuration and deploy with wrangler (DRY_RUN=1: all but the upload)
+	@go run ./worker/dev deploy
+
+tools: node_modules/.package-lock.json
+
+clean: ## remove what was built and installed here
+	@rm -rf build node_modules .wrangler
+
+check-go:
+	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer from https://go.dev/dl"; exit 1; }
+
+node_modules/.package-lock.json: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer from https://nodejs.org"; exit 1; }
+	@echo "Installing wrangler, workerd and Node from npm into node_modules (once, about 400 MB) ..."
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || { echo "npm ci failed; its own words are above."; exit 1; }
+	@touch $@
+
+wasm_sources := go.mod go.sum worker/worker.mjs $(shell find broker worker -name '*.go' ! -name '*_test.go' -o -name '*.json')
+
+build/worker.mjs: $(wasm_sources) | check-go
+	$(call build-worker,build,)
+
+build/faults/worker.mjs: $(wasm_sources) build/worker.mjs
+	$(call build-worker,build/faults,faults)
+
+# build-worker FOLDER,TAGS: the assets generator empties the folder first, so that nothing old is left in it.
+define build-worker
+	@echo "Compiling the Worker into $(1) ..."
+	@go tool workers-assets-gen -mode=go -o $(1)
+	@rm $(1)/worker.mjs $(1)/runtime.mjs
+	@GOOS=js GOARCH=wasm go build -trimpath -tags "$(2)" -ldflags="-s -w" -o $(1)/app.wasm ./worker || { echo "The Worker does not compile; the compiler's words are above."; exit 1; }
+	@cp worker/worker.mjs $(1)/worker.mjs
+endef

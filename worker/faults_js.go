@@ -1,0 +1,46 @@
+//go:build js && wasm && faults
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+)
+
+var kept [][]byte // what /faults/grow holds on to
+
+// withFaults puts routes before handler that do to the program what a defect
+// would do. Only the test build has them.
+func withFaults(handler http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.HandleFunc("/faults/panic", func(http.ResponseWriter, *http.Request) {
+		var none []int
+		_ = none[len(os.Args)+1]
+	})
+	mux.HandleFunc("/faults/exit", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
+	mux.HandleFunc("/faults/collect", func(w http.ResponseWriter, _ *http.Request) {
+		runtime.GC()
+		fmt.Fprintln(w, "collected")
+	})
+	mux.HandleFunc("/faults/grow", func(w http.ResponseWriter, r *http.Request) {
+		mib, _ := strconv.Atoi(r.URL.Query().Get("mib"))
+		b := make([]byte, mib<<20)
+		for i := range b {
+			b[i] = byte(i)
+		}
+		kept = append(kept, b)
+		fmt.Fprintln(w, len(kept))
+	})
+	mux.HandleFunc("/faults/memory", func(w http.ResponseWriter, _ *http.Request) {
+		bytes := host().Call("memoryBytes")
+		fmt.Fprintf(w, "[%d, %d]", bytes.Index(0).Int(), bytes.Index(1).Int())
+	})
+	mux.HandleFunc("/faults/goroutines", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, runtime.NumGoroutine())
+	})
+	return mux
+}

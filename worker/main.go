@@ -1,0 +1,44 @@
+//go:build !js
+
+// Command worker is the broker's host: in the js/wasm build a Cloudflare
+// Worker, here a plain HTTP server for local work, with a debugger or a
+// profiler. It reads the same variables from the environment, and PORT.
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"mcp-credential-broker/broker"
+	"mcp-credential-broker/broker/upstream"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	handler, err := broker.New(broker.Environment{
+		Getenv:  os.Getenv,
+		Fetcher: upstream.NetHTTP{},
+		Now:     time.Now,
+		Log:     func(line string) { fmt.Println(line) },
+	})
+	if err != nil {
+		return err
+	}
+	port := os.Getenv("PORT")
+	if port == "" {
+		port = "3000"
+	}
+	address := net.JoinHostPort("127.0.0.1", port)
+	fmt.Fprintln(os.Stderr, "MCP endpoint: http://"+address+"/mcp")
+	server := http.Server{Addr: address, Handler: handler, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	return server.ListenAndServe()
+}
