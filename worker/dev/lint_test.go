@@ -1,0 +1,47 @@
+package main
+
+import "testing"
+
+func TestForbidden(t *testing.T) {
+	tests := []struct {
+		name, edge string
+		want       bool
+	}{
+		{"allowed timer of the standard library", "crypto/internal/sysrand.Read -> time.AfterFunc", false},
+		{"timer of ours", "mcp-credential-broker/broker.(*Broker).ServeHTTP -> time.AfterFunc", true},
+		{"sleep", "mcp-credential-broker/broker/oauth.(*Verifier).refresh -> time.Sleep", true},
+		{"timer context", "mcp-credential-broker/broker/vouch.Client.do -> context.WithTimeout", true},
+		{"timer context, marked by the linker", "mcp-credential-broker/broker.x -> context.WithDeadline <UsedInIface>", true},
+		{"HTTP client", "net/http.(*Client).do -> net/http.send", true},
+		{"TLS", "crypto/tls.(*Conn).Handshake -> crypto/tls.x", true},
+		{"template", "html/template.New -> text/template.New", true},
+		{"only a name shared with kept code", "mcp-credential-broker/broker.f -> net/http.(*Client).send.arginfo1", false},
+		{"something else", "mcp-credential-broker/broker.f -> time.Now", false},
+		{"no edge", "# mcp-credential-broker/worker", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := len(forbidden([]string{tt.edge})) > 0; got != tt.want {
+				t.Errorf("forbidden(%q) = %v, want %v", tt.edge, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCheckDeployment(t *testing.T) {
+	ready := map[string]string{"VOUCH_AUDIENCE": "https://broker.example/mcp", "BROKER_MODE": "relay"}
+	if err := checkDeployment(ready); err != nil {
+		t.Errorf("ready configuration refused: %v", err)
+	}
+	for _, missing := range []string{"VOUCH_AUDIENCE", "BROKER_MODE"} {
+		vars := map[string]string{}
+		for name, value := range ready {
+			if name != missing {
+				vars[name] = value
+			}
+		}
+		if checkDeployment(vars) == nil {
+			t.Errorf("configuration without %s accepted", missing)
+		}
+	}
+}

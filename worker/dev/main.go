@@ -1,0 +1,36 @@
+// Command dev is what the Makefile runs: the local stack, the demonstration,
+// and the checks that need more than one line of shell.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+var commands = map[string]func(context.Context) error{
+	"dev":    runDev,
+	"demo":   runDemo,
+	"size":   runSize,
+	"lint":   runLint,
+	"fuzz":   runFuzz,
+	"deploy": runDeploy,
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) != 2 || commands[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: go run ./worker/dev dev|demo|size|lint|fuzz|deploy (or the make targets of these names)")
+		os.Exit(2)
+	}
+	if err := commands[os.Args[1]](ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "\n%s failed: %v\n", os.Args[1], err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func step(what string) { fmt.Println("==> " + what + " ...") }
