@@ -1,0 +1,186 @@
+// Package e2e drives the built Worker in workerd from outside: with the
+// official Go SDK client, and with raw HTTP where a client would be too polite.
+// Vouch and STS are the strict ones of broker/vouchtest, on loopback.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/worker/stack"
+)
+
+// shared is the stack that tests share when they leave no trace in it: the
+// Worker as wrangler dev runs it, and all that it printed so far.
+var shared struct {
+	*stack.Stack
+	printed *output
+}
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	shared.printed = &output{}
+	s, err := stack.Start(context.Background(), stack.Config{Worker: stack.WorkerConfig{Output: shared.printed}})
+	if err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		return 1
+	}
+	defer s.Stop()
+	shared.Stack = s
+	return m.Run()
+}
+
+// start starts a stack of the test's own, in workerd without wrangler.
+func start(t *testing.T, c stack.Config) *stack.Stack {
+	t.Helper()
+	c.Worker.Bare = true
+	s, err := stack.Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// output collects what a Worker prints.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// An answer is an HTTP answer, read whole.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// send makes a request with headers given as "Name: value"; a name that comes
+// twice is sent twice.
+func send(t *testing.T, method, url, body string, headers ...string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			req.Host = value
+			continue
+		}
+		req.Header.Add(name, value)
+	}
+	resp, err := noRedirect.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(text)}
+}
+
+var noRedirect = http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// rpc is what the tests look at in a JSON-RPC answer.
+type rpc struct {
+	ID     json.RawMessage
+	Result *struct {
+		ResultType        string
+		IsError           bool
+		Content           []struct{ Type, Text string }
+		StructuredContent map[string]any
+	}
+	Error *struct {
+		Code    int
+		Message string
+		Data    json.RawMessage
+	}
+}
+
+func (a answer) rpc(t *testing.T) rpc {
+	t.Helper()
+	var r rpc
+	if err := json.Unmarshal([]byte(a.body), &r); err != nil {
+		t.Fatalf("status %d, body is no JSON-RPC answer: %v\n%s", a.status, err, a.body)
+	}
+	return r
+}
+
+// toolError is the guide's error form in an isError result.
+type toolError struct {
+	Error  string `json:"error"`
+	Status int    `json:"status"`
+}
+
+// callTool calls a tool by raw HTTP in the legacy era and returns its result or
+// its error form.
+func callTool(t *testing.T, s *stack.Stack, token, tool string, arguments any) (map[string]any, *toolError) {
+	t.Helper()
+	params, err := json.Marshal(map[string]any{"name": tool, "arguments": arguments})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := send(t, "POST", s.MCP, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":`+string(params)+`}`,
+		"Content-Type: application/json", "Authorization: Bearer "+token)
+	r := a.rpc(t)
+	if a.status != 200 || r.Result == nil || len(r.Result.Content) != 1 {
+		t.Fatalf("status %d, want a result of one text: %s", a.status, a.body)
+	}
+	if !r.Result.IsError {
+		return r.Result.StructuredContent, nil
+	}
+	if r.Result.StructuredContent != nil {
+		t.Errorf("an error result has structured content: %s", a.body)
+	}
+	var e toolError
+	if err := json.Unmarshal([]byte(r.Result.Content[0].Text), &e); err != nil || e.Error == "" || e.Status == 0 {
+		t.Fatalf("error is not in the guide's form: %s", r.Result.Content[0].Text)
+	}
+	return nil, &e
+}
+
+// The calls that succeed against a fresh stack.
+var goodCalls = []struct {
+	tool      string
+	arguments map[string]any
+}{
+	{"get-aws-credentials", map[string]any{"role_arn": vouchtest.DefaultRoleARN, "duration_seconds": 900}},
+	{"get-github-token", map[string]any{"owner": "acme", "repositories": []string{"web"}}},
+	{"get-ssh-certificate", map[string]any{"public_key": publicKey}},
+}
+
+const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIU8WiQ3N5pgVFR96r2X2vc7olsv4mZHF/BnL2jH3gvw alice@laptop"
+
+// mint mints a token of the stack's Vouch.
+func mint(t *testing.T, s *stack.Stack, o vouchtest.TokenOptions) string {
+	t.Helper()
+	if o.Audience == "" {
+		o.Audience = s.MCP
+	}
+	return s.Vouch.MintAccessToken(o)
+}

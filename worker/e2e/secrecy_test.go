@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/worker/stack"
+)
+
+const privateKey = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n-----END OPENSSH PRIVATE KEY-----\n"
+
+// TestNothingSecretIsPrinted runs successes and failures, collects every secret
+// that went in or came out, and looks for each in all that the Worker printed.
+func TestNothingSecretIsPrinted(t *testing.T) {
+	printed := &output{}
+	s := start(t, stack.Config{Worker: stack.WorkerConfig{Output: printed}})
+	token := s.Token()
+	secrets := []string{token, privateKey[40:80], strings.Fields(publicKey)[1], "alice@laptop"}
+	for _, part := range strings.Split(token, ".") {
+		secrets = append(secrets, part)
+	}
+	calls := 0
+	for _, call := range goodCalls {
+		result, e := callTool(t, s, token, call.tool, call.arguments)
+		if e != nil {
+			t.Fatalf("%s: %+v", call.tool, e)
+		}
+		calls++
+		for _, member := range []string{"SecretAccessKey", "SessionToken", "token", "certificate"} {
+			if text, _ := result[member].(string); text != "" {
+				secrets = append(secrets, text)
+			}
+		}
+	}
+	for _, r := range s.STS.Requests("/") {
+		secrets = append(secrets, string(r.Body), webIdentityToken(t, string(r.Body)))
+	}
+	for _, kind := range []vouchtest.FaultKind{vouchtest.FaultStatus, vouchtest.FaultGarbage, vouchtest.FaultCut, vouchtest.FaultText401, vouchtest.FaultContentType} {
+		for _, tap := range []*vouchtest.Tap{s.Vouch.Tap, s.STS.Tap} {
+			path := map[bool]string{true: "/", false: "/v1/*"}[tap == s.STS.Tap]
+			if err := tap.SetFault(vouchtest.Fault{Path: path, Kind: kind}); err != nil {
+				t.Fatal(err)
+			}
+			for _, call := range goodCalls {
+				callTool(t, s, token, call.tool, call.arguments)
+				calls++
+			}
+			tap.ClearFaults()
+		}
+	}
+	if _, e := callTool(t, s, token, "get-ssh-certificate", map[string]any{"public_key": privateKey}); e == nil || !strings.Contains(e.Error, "private key") {
+		t.Errorf("a private key: %+v", e)
+	}
+	callTool(t, s, token, "get-ssh-certificate", map[string]any{privateKey: "x"})
+	callTool(t, s, token, "get-aws-credentials", map[string]any{"role_arn": privateKey})
+	callTool(t, s, token, "get-github-token", map[string]any{"owner": privateKey, "repositories": []string{privateKey}})
+	calls += 4
+	for _, r := range s.Vouch.Requests(pathSSH) {
+		if strings.Contains(string(r.Body), "PRIVATE KEY") {
+			t.Error("a private key was sent to Vouch")
+		}
+	}
+	for _, forged := range []string{"", token + "x", token[:len(token)-8] + "AAAAAAAA", mint(t, s, vouchtest.TokenOptions{Audience: "https://other.example"})} {
+		send(t, "POST", s.MCP, ping, jsonType, "Authorization: Bearer "+forged)
+		secrets = append(secrets, forged)
+	}
+
+	log := printed.String()
+	for _, secret := range secrets {
+		if len(secret) >= 8 && strings.Contains(log, secret) {
+			t.Errorf("the Worker printed a secret that begins with %.6q", secret)
+		}
+	}
+	for _, header := range []string{"Bearer ", "authorization", "Authorization"} {
+		if strings.Contains(log, header) {
+			t.Errorf("the Worker printed %q", header)
+		}
+	}
+	checkAudit(t, log, calls)
+}
+
+func webIdentityToken(t *testing.T, form string) string {
+	_, after, ok := strings.Cut(form, "WebIdentityToken=")
+	if !ok {
+		t.Fatal("the form sent to STS has no WebIdentityToken")
+	}
+	token, _, _ := strings.Cut(after, "&")
+	return token
+}
+
+// checkAudit: one JSON line for each call, with who, what and how it ended.
+func checkAudit(t *testing.T, log string, calls int) {
+	t.Helper()
+	issued := map[string]bool{}
+	lines := 0
+	for _, line := range strings.Split(log, "\n") {
+		if !strings.Contains(line, `"event":"tool_call"`) {
+			continue
+		}
+		lines++
+		var record struct {
+			Time, Sub, Email, Tool, Outcome string
+			RequestID                       string `json:"request_id"`
+			ClientID                        string `json:"client_id"`
+			Status                          int
+			Issued                          map[string]string
+			Hops                            []struct {
+				To string
+				Ms *int
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Errorf("audit line is no JSON: %s", line)
+			continue
+		}
+		if record.Time == "" || record.Sub == "" || record.RequestID == "" || record.ClientID == "" || record.Tool == "" || record.Status == 0 || record.Outcome == "" {
+			t.Errorf("audit line is incomplete: %s", line)
+		}
+		if record.Outcome == "issued" {
+			if len(record.Issued) != 1 || len(record.Hops) == 0 {
+				t.Errorf("audit line does not say what was issued: %s", line)
+			}
+			issued[record.Tool] = true
+		}
+	}
+	if lines != calls || len(issued) != len(goodCalls) {
+		t.Errorf("%d audit lines for %d calls, issued by %v", lines, calls, issued)
+	}
+}
