@@ -29,7 +29,7 @@ lint: check-go ## vet, gofmt, and what must not be linked into the Wasm build
 fuzz: check-go ## run each fuzz target for FUZZTIME (default 20s)
 	@go run ./worker/dev fuzz
 
-bench: tools build ## compare requests/s and CPU with an empty Worker and with stock workers.Serve
+bench: tools build build/stock/worker.mjs ## compare requests/s and CPU with an empty Worker and with stock workers.Serve
 	@go run ./worker/bench
 
 deploy: tools build ## check the configuration and deploy with wrangler (DRY_RUN=1: all but the upload)
@@ -56,6 +56,10 @@ build/worker.mjs: $(wasm_sources) | check-go
 
 build/faults/worker.mjs: $(wasm_sources) build/worker.mjs
 	$(call build-worker,build/faults,faults)
+
+build/stock/worker.mjs: $(wasm_sources) build/worker.mjs
+	@go tool workers-assets-gen -mode=go -o build/stock
+	@GOOS=js GOARCH=wasm go build -trimpath -ldflags="-s -w" -o build/stock/app.wasm ./worker/bench/stock
 
 # build-worker FOLDER,TAGS: the assets generator empties the folder first, so that nothing old is left in it.
 define build-worker

@@ -133,6 +133,9 @@ func (b *Broker) explainVouch(e *vouch.Error) failure {
 // explainSTS is for the errors of AssumeRoleWithWebIdentity.
 func explainSTS(e *sts.Error) failure {
 	f := failure{Status: e.Status}
+	if e.Status == http.StatusTooManyRequests {
+		e.Code = "Throttling"
+	}
 	switch e.Code {
 	case "AccessDenied", "AccessDeniedException":
 		f.Message = "AWS refused: the role does not exist or its trust policy does not admit you; its owner can check the policy's conditions against Vouch's documentation"

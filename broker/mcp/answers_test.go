@@ -114,6 +114,7 @@ func TestAccepted(t *testing.T) {
 		{"byte order mark", "\ufeff" + ping, nil, 0},
 		{"white space around", "\r\n " + ping + "\n", nil, 0},
 		{"deepest", deepBody(63), nil, 0},
+		{"many side by side", `{"jsonrpc":"2.0","id":1,"method":"ping","x":[` + strings.Repeat("[{}],", 100) + `0]}`, nil, 0},
 		{"brackets in a string", `{"jsonrpc":"2.0","id":1,"method":"ping","x":"\"` + strings.Repeat("[", 100) + `"}`, nil, 0},
 		{"unknown members", `{"jsonrpc":"2.0","id":1,"method":"ping","x":1,"x":2,"params":{"y":[{}],"":0}}`, nil, 0},
 		{"null params", `{"jsonrpc":"2.0","id":1,"method":"ping","params":null}`, nil, 0},

@@ -143,8 +143,8 @@ func (s *Server) decideLegacy(m *message) (step, *fault) {
 // decideCall finds the tool of a tools/call request. Unknown members of params
 // are ignored; the arguments are the tool's to judge.
 func (s *Server) decideCall(m *message) (step, *fault) {
-	tool := s.tools[m.name.Str]
-	if m.name.Type != gjson.String || tool == nil {
+	tool := s.tools[m.name.Str] // no tool has the empty name, which is that of a number or an object
+	if tool == nil {
 		return step{}, invalidParams("unknown tool; tools/list names those that exist")
 	}
 	arguments := json.RawMessage("{}")

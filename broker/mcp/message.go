@@ -66,9 +66,6 @@ type message struct {
 // id to answer to, if that could be read.
 func readMessage(value gjson.Result) (*message, *fault) {
 	m := &message{}
-	if !value.IsObject() {
-		return m, malformed("a message is a JSON object")
-	}
 	if !pick(value, m.member) || !pick(m.params, m.paramsMember) || !pick(m.meta, m.metaMember) {
 		return m, malformed("a member of the message is there twice")
 	}
@@ -80,7 +77,7 @@ func readMessage(value gjson.Result) (*message, *fault) {
 	}
 	switch {
 	case m.jsonrpc.Str != "2.0":
-		return m, malformed(`jsonrpc must be "2.0"`)
+		return m, malformed(`a message is an object with jsonrpc "2.0"`)
 	case m.method.Exists() && m.method.Type != gjson.String:
 		return m, malformed("method must be a string")
 	case !m.method.Exists() && !m.result.Exists() && !m.failure.Exists():

@@ -68,8 +68,7 @@ func parseKey(entry gjson.Result) (kid string, key *ecdsa.PublicKey) {
 	err := eachMember([]byte(entry.Raw), func(name string, value gjson.Result) error {
 		switch name {
 		case "kty", "crv", "kid", "alg", "use", "x", "y":
-			text[name] = value.Str
-			usable = usable && value.Type == gjson.String
+			text[name] = value.Str // empty, so never what is wanted, unless it is a string
 		case "key_ops":
 			usable = usable && allowsVerify(value)
 		case "d":

@@ -25,6 +25,10 @@ func TestParseKeySetTakesOnlyES256Keys(t *testing.T) {
 	}
 	ec := jwk(t, "k", &key.PublicKey)
 	x := ec["x"].(string)
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name string
 		key  map[string]any
@@ -61,6 +65,8 @@ func TestParseKeySetTakesOnlyES256Keys(t *testing.T) {
 		{"no y", change{"y": absent}.apply(ec), false},
 		{"x too short", change{"x": encode(make([]byte, 31))}.apply(ec), false},
 		{"x with a zero in front", change{"x": encode(append([]byte{0}, make([]byte, 32)...))}.apply(ec), false},
+		{"x lends y a byte", change{"x": encode(point[1:32]), "y": encode(point[32:])}.apply(ec), false},
+		{"x with trailing bits", change{"x": nonZeroTail(x)}.apply(ec), false},
 		{"x not base64url", change{"x": strings.Repeat("+", 43)}.apply(ec), false},
 		{"x padded", change{"x": x + "="}.apply(ec), false},
 		{"x is an array", change{"x": []string{x}}.apply(ec), false},

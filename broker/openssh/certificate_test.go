@@ -115,6 +115,7 @@ func TestParseCertificateRefuses(t *testing.T) {
 		{"suffix twice", "sk-ssh-ed25519@openssh.com-cert-v01@openssh.com AAAA", openssh.ErrUnsupported},
 		{"suffix only", "-cert-v01@openssh.com AAAA", openssh.ErrUnsupported},
 		{"type of another key", strings.Replace(goodLine, "ssh-ed25519", "ssh-rsa", 1), openssh.ErrMalformed},
+		{"inner type differs", line(certType, append(wire("ssh-rsa-cert-v01@openssh.com"), blob[4+len(certType):]...)), openssh.ErrMalformed},
 		{"two lines", goodLine + "\n" + goodLine, openssh.ErrMultipleLines},
 		{"PEM", "-----BEGIN CERTIFICATE-----\n", openssh.ErrNotOneLine},
 		{"control", goodLine + " \x1b[2J", openssh.ErrMalformed},

@@ -186,6 +186,7 @@ func TestSuccessThatIsNone(t *testing.T) {
 		"wrong root":               strings.ReplaceAll(success(fields), "AssumeRoleWithWebIdentityResponse", "AssumeRoleResponse"),
 		"result as root":           "<AssumeRoleWithWebIdentityResult><Credentials>" + fields + "</Credentials></AssumeRoleWithWebIdentityResult>",
 		"assumed role with a line": strings.Replace(success(fields), arn, "<Arn>&#10;", 1),
+		"long assumed role":        strings.Replace(success(fields), arn, arn+strings.Repeat("a", 2048), 1),
 		"error with status 200":    failure("AccessDenied"),
 		"cut off":                  success(fields)[:400],
 		"JSON":                     `{"Credentials":{}}`,

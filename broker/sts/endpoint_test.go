@@ -55,6 +55,9 @@ func TestEndpointAgreesWithSDK(t *testing.T) {
 func TestRegionBelongsToOnePartition(t *testing.T) {
 	for home, known := range partitions {
 		for _, region := range known.regions {
+			if !sts.ValidRegion(region) {
+				t.Errorf("region %s is of no partition", region)
+			}
 			for partition := range partitions {
 				_, err := sts.Endpoint(partition, region)
 				if home == partition && err != nil || home != partition && err != sts.ErrRegion {
@@ -75,6 +78,9 @@ func TestEndpointRefuses(t *testing.T) {
 	for _, region := range regions {
 		if got, err := sts.Endpoint("aws", region); err != sts.ErrRegion {
 			t.Errorf("region %q: %q, %v", region, got, err)
+		}
+		if sts.ValidRegion(region) {
+			t.Errorf("region %q is of some partition", region)
 		}
 	}
 	for _, partition := range []string{"", "AWS", "aws-", "aws-mars", "aws\n"} {

@@ -3,8 +3,6 @@ package sts
 import "strings"
 
 const (
-	minRoleARN  = 20
-	maxRoleARN  = 2048
 	maxRolePath = 512
 	maxRoleName = 64
 )
@@ -22,13 +20,11 @@ type RoleARN struct {
 }
 
 // ParseRoleARN reads arn:{partition}:iam::{account}:role/{path/}{name} as the
-// IAM API reference defines it: 20 to 2048 characters, an account of 12 digits,
-// a path of printable ASCII, a name of 1 to 64 letters, digits and _+=,.@-. The
-// partition must be known. Its error is ErrRole.
+// IAM API reference defines it: an account of 12 digits, a path of at most 512
+// printable ASCII characters, a name of 1 to 64 letters, digits and _+=,.@-. The
+// partition must be known. So the whole is within IAM's 20 to 2048 characters.
+// Its error is ErrRole.
 func ParseRoleARN(s string) (RoleARN, error) {
-	if len(s) < minRoleARN || len(s) > maxRoleARN {
-		return RoleARN{}, ErrRole
-	}
 	// The path may hold colons, so it stays whole in the sixth field.
 	fields := strings.SplitN(s, ":", 6)
 	if len(fields) != 6 || fields[0] != "arn" || fields[2] != "iam" || fields[3] != "" {

@@ -25,12 +25,13 @@ const (
 	maxAnswerBytes = 64 << 10
 )
 
-// Bounds of the action's parameters (AWS STS API reference).
+// Bounds of the action's parameters and of its answer (AWS STS API reference).
 const (
 	minDurationSeconds = 900
 	maxDurationSeconds = 43200
 	minTokenLength     = 4
 	maxTokenLength     = 20000
+	maxARN             = 2048
 )
 
 // A Client calls STS.
@@ -181,7 +182,7 @@ func (c *Credentials) check() error {
 		return fmt.Errorf("%w: secret access key", ErrMalformed)
 	case c.SessionToken.IsEmpty(), strings.ContainsFunc(c.SessionToken.Reveal(), notGraphic):
 		return fmt.Errorf("%w: session token", ErrMalformed)
-	case len(c.AssumedRoleARN) > maxRoleARN, strings.ContainsFunc(c.AssumedRoleARN, notGraphic):
+	case len(c.AssumedRoleARN) > maxARN, strings.ContainsFunc(c.AssumedRoleARN, notGraphic):
 		return fmt.Errorf("%w: assumed role", ErrMalformed)
 	}
 	return nil

@@ -20,26 +20,24 @@ const (
 )
 
 // An answer takes the fields out of a JSON object. The first field that is
-// missing or of another type sticks in err, so that callers check it once.
+// missing or of another type sticks in err, so that callers check it once. The
+// Str of a gjson.Result is empty unless it is a string, and empty never passes.
 type answer struct {
 	body gjson.Result
 	err  error
 }
 
 func readAnswer(body []byte) *answer {
-	object, err := readObject(body)
-	return &answer{body: object, err: err}
+	value, err := readJSON(body)
+	return &answer{body: value, err: err}
 }
 
-func readObject(body []byte) (gjson.Result, error) {
+// readJSON returns a JSON value, of which any but an object has no fields.
+func readJSON(body []byte) (gjson.Result, error) {
 	if !gjson.ValidBytes(body) || !utf8.Valid(body) {
 		return gjson.Result{}, fmt.Errorf("%w: not JSON", ErrMalformed)
 	}
-	object := gjson.ParseBytes(body)
-	if !object.IsObject() {
-		return gjson.Result{}, fmt.Errorf("%w: not an object", ErrMalformed)
-	}
-	return object, nil
+	return gjson.ParseBytes(body), nil
 }
 
 // fail names the field, never its value.
@@ -49,36 +47,23 @@ func (a *answer) fail(key string) {
 	}
 }
 
-// text returns a string that is not empty and can be printed on one line.
-func (a *answer) text(key string) string {
-	field := a.body.Get(key)
-	if field.Type != gjson.String || !isText(field.Str, maxTextBytes) {
-		a.fail(key)
-		return ""
-	}
-	return field.Str
-}
-
 // token returns a credential: visible ASCII, which neither breaks a header nor
 // a shell's words. Its length is bounded by that of the answer.
 func (a *answer) token(key string) secret.String {
-	field := a.body.Get(key)
+	text := a.body.Get(key).Str
 	notVisible := func(r rune) bool { return r <= ' ' || r > '~' }
-	if field.Type != gjson.String || field.Str == "" || strings.ContainsFunc(field.Str, notVisible) {
+	if text == "" || strings.ContainsFunc(text, notVisible) {
 		a.fail(key)
-		return secret.String{}
 	}
-	return secret.New(field.Str)
+	return secret.New(text)
 }
 
 // number returns an integer of 64 bits, read from its digits: a detour through
 // float64 would round serials.
 func (a *answer) number(key string) uint64 {
-	field := a.body.Get(key)
-	n, err := strconv.ParseUint(field.Raw, 10, 64)
-	if field.Type != gjson.Number || err != nil {
+	n, err := strconv.ParseUint(a.body.Get(key).Raw, 10, 64)
+	if err != nil {
 		a.fail(key)
-		return 0
 	}
 	return n
 }
@@ -88,17 +73,15 @@ func (a *answer) seconds(key string) int {
 	n := a.number(key)
 	if n == 0 || n > 1<<31-1 {
 		a.fail(key)
-		return 0
 	}
 	return int(n)
 }
 
 // timestamp returns a time in the form of RFC 3339, as it was written.
 func (a *answer) timestamp(key string) string {
-	text := a.text(key)
+	text := a.body.Get(key).Str
 	if _, err := time.Parse(time.RFC3339, text); err != nil {
 		a.fail(key)
-		return ""
 	}
 	return text
 }
@@ -113,7 +96,7 @@ func (a *answer) list(key string) []string {
 	}
 	list := make([]string, 0, len(items))
 	for _, item := range items {
-		if item.Type != gjson.String || !isText(item.Str, maxTextBytes) {
+		if !isText(item.Str) {
 			a.fail(key)
 			return nil
 		}
@@ -130,7 +113,7 @@ func (a *answer) codes(key string) map[string]string {
 		a.fail(key)
 	}
 	field.ForEach(func(name, value gjson.Result) bool {
-		if !isCode(name.Str) || value.Type != gjson.String || !isCode(value.Str) || len(codes) == maxPermissions {
+		if !isCode(name.Str) || !isCode(value.Str) || len(codes) == maxPermissions {
 			a.fail(key)
 			return false
 		}
@@ -140,7 +123,8 @@ func (a *answer) codes(key string) map[string]string {
 	return codes
 }
 
-func isText(s string, maxBytes int) bool {
+// isText reports whether s can be printed on one line.
+func isText(s string) bool {
 	isControl := func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }
-	return s != "" && len(s) <= maxBytes && !strings.ContainsFunc(s, isControl)
+	return s != "" && len(s) <= maxTextBytes && !strings.ContainsFunc(s, isControl)
 }

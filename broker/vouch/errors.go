@@ -60,7 +60,7 @@ func readError(resp *upstream.Response, now time.Time) *Error {
 		Status:     resp.Status,
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), now),
 	}
-	if body, err := readObject(resp.Body); err == nil {
+	if body, err := readJSON(resp.Body); err == nil {
 		for _, key := range [...]string{"code", "error"} {
 			if code := body.Get(key).Str; e.Code == "" && isCode(code) {
 				e.Code = code

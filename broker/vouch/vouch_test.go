@@ -275,6 +275,7 @@ func TestSuccessThatIsNone(t *testing.T) {
 		{ssh, sshAnswer, `["alice@example.com","alice"]`, `[]`},
 		{ssh, sshAnswer, `["alice@example.com","alice"]`, `"alice"`},
 		{ssh, sshAnswer, `"alice"`, `7`},
+		{ssh, sshAnswer, `"alice"`, "\"al\xffice\""},
 		{ssh, sshAnswer, `"alice"`, `"\u0007"`},
 	}
 	for _, test := range tests {

@@ -34,7 +34,7 @@ func runLint(ctx context.Context) error {
 	for _, env := range [][]string{nil, {"GOOS=js", "GOARCH=wasm"}} {
 		cmd := exec.CommandContext(ctx, "go", "vet", "./...")
 		if env != nil {
-			cmd = exec.CommandContext(ctx, "go", "vet", "./worker", "./broker/...")
+			cmd = exec.CommandContext(ctx, "go", "vet", "./worker")
 		}
 		cmd.Env = append(os.Environ(), env...)
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -47,16 +47,16 @@ func Start(ctx context.Context, c Config) (s *Stack, err error) {
 			s.Stop()
 		}
 	}()
+	step("Starting a local Vouch and STS")
+	if s.Stack, err = vouchtest.Start(vouchtest.StackOptions{Vouch: c.Vouch}); err != nil {
+		return nil, fmt.Errorf("the local Vouch could not be started: %w", err)
+	}
+	// Now that Vouch and STS hold theirs, a free port is not going to be one of those.
 	port, err := choosePort(c.Worker.Port)
 	if err != nil {
 		return nil, err
 	}
 	c.Worker.Port = port
-
-	step("Starting a local Vouch and STS")
-	if s.Stack, err = vouchtest.Start(vouchtest.StackOptions{Vouch: c.Vouch}); err != nil {
-		return nil, fmt.Errorf("the local Vouch could not be started: %w", err)
-	}
 	step("Starting the Worker in workerd")
 	s.MCP = fmt.Sprintf("http://127.0.0.1:%d/mcp", port)
 	vars := map[string]string{
