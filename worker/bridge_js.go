@@ -18,8 +18,12 @@ import (
 //
 // JavaScript calls handle, hangUp and settle, three functions made once; a
 // request makes no js.Func of its own, so there is none to release.
+//
+// What is converted to an interface in this package holds no bridge and no
+// http.Handler: the linker keeps every type that could be reached from there by
+// reflection, and from http.Request that is all of X.509.
 type bridge struct {
-	handler http.Handler
+	serve   http.HandlerFunc
 	hangUps map[int]context.CancelFunc // by exchange
 	calls   map[int]chan<- outcome     // waiting for settle
 	lastID  int
@@ -67,8 +71,10 @@ func (b *bridge) export() {
 	}
 }
 
-// call starts work on the JavaScript side and waits for settle. start gets the
-// id to settle.
+// A caller starts work on the JavaScript side and waits for settle. start gets
+// the id to settle.
+type caller func(start func(id int)) outcome
+
 func (b *bridge) call(start func(id int)) outcome {
 	done := make(chan outcome, 1)
 	b.lastID++
@@ -102,7 +108,7 @@ func (b *bridge) handle(exchange js.Value, id int, head string, body []byte) {
 		http.Error(w, "malformed request", http.StatusBadRequest)
 		return
 	}
-	b.handler.ServeHTTP(w, r)
+	b.serve(w, r)
 	w.WriteHeader(http.StatusOK)
 }
 
@@ -136,14 +142,19 @@ func formatHead(header http.Header) string {
 	var b strings.Builder
 	for name, values := range header {
 		for _, value := range values {
-			b.WriteString(name + ": " + lineOf.Replace(value) + "\n")
+			b.WriteString(name + ": " + strings.Map(printable, value) + "\n")
 		}
 	}
 	return b.String()
 }
 
-// lineOf keeps a value from starting a header of its own.
-var lineOf = strings.NewReplacer("\r", " ", "\n", " ")
+// printable keeps a value from starting a header of its own.
+func printable(r rune) rune {
+	if r == '\r' || r == '\n' {
+		return ' '
+	}
+	return r
+}
 
 // response is an http.ResponseWriter that keeps the answer whole.
 type response struct {

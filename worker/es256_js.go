@@ -16,7 +16,7 @@ import (
 // the algorithm's place in the allow-list included, stays golang-jwt's.
 type webCryptoES256 struct {
 	*jwt.SigningMethodECDSA
-	bridge *bridge
+	call   caller
 	points map[*ecdsa.PublicKey]js.Value // uncompressed, by the key that a JWKS cache holds on to
 }
 
@@ -25,8 +25,8 @@ const maxPoints = 64
 
 // registerES256 makes golang-jwt use it, in this process: the one package state
 // that the program changes, before it serves.
-func registerES256(b *bridge) {
-	method := &webCryptoES256{jwt.SigningMethodES256, b, map[*ecdsa.PublicKey]js.Value{}}
+func registerES256(call caller) {
+	method := &webCryptoES256{jwt.SigningMethodES256, call, map[*ecdsa.PublicKey]js.Value{}}
 	jwt.RegisterSigningMethod(method.Alg(), func() jwt.SigningMethod { return method })
 }
 
@@ -52,7 +52,7 @@ func (m *webCryptoES256) Verify(signingString string, signature []byte, key any)
 		point = bytesToJS(raw)
 		m.points[public] = point
 	}
-	o := m.bridge.call(func(id int) {
+	o := m.call(func(id int) {
 		host().Call("verify", id, point, bytesToJS(signature), bytesToJS([]byte(signingString)))
 	})
 	switch {

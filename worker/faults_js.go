@@ -12,11 +12,11 @@ import (
 
 var kept [][]byte // what /faults/grow holds on to
 
-// withFaults puts routes before handler that do to the program what a defect
+// withFaults puts routes before serve that do to the program what a defect
 // would do. Only the test build has them.
-func withFaults(handler http.Handler) http.Handler {
+func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 	mux := http.NewServeMux()
-	mux.Handle("/", handler)
+	mux.Handle("/", serve)
 	mux.HandleFunc("/faults/panic", func(http.ResponseWriter, *http.Request) {
 		var none []int
 		_ = none[len(os.Args)+1]
@@ -42,5 +42,5 @@ func withFaults(handler http.Handler) http.Handler {
 	mux.HandleFunc("/faults/goroutines", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, runtime.NumGoroutine())
 	})
-	return mux
+	return mux.ServeHTTP
 }

@@ -14,7 +14,7 @@ import (
 // fetcher is the upstream.Fetcher on the Fetch API. It fetches through the
 // exchange that ctx belongs to, since workerd ties I/O to a request. A ctx that
 // cannot be cancelled makes a fetch that the client's hanging up does not end.
-type fetcher struct{ bridge *bridge }
+type fetcher struct{ call caller }
 
 // Fetch implements upstream.Fetcher.
 func (f fetcher) Fetch(ctx context.Context, r upstream.Request) (*upstream.Response, error) {
@@ -27,7 +27,7 @@ func (f fetcher) Fetch(ctx context.Context, r upstream.Request) (*upstream.Respo
 		body = bytesToJS(r.Body)
 	}
 	cancellable := ctx.Done() != nil
-	o := f.bridge.call(func(id int) {
+	o := f.call(func(id int) {
 		exchange.Call("fetch", id, cancellable, r.Timeout.Milliseconds(), r.MaxBytes, r.Method, r.URL, formatHead(r.Header), body)
 	})
 	switch o.failure {

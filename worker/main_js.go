@@ -22,17 +22,17 @@ import (
 // one turn, inside the first request.
 func main() {
 	bridge := newBridge()
-	registerES256(bridge)
+	registerES256(bridge.call)
 	handler, err := broker.New(broker.Environment{
 		Getenv:  cloudflare.Getenv,
-		Fetcher: fetcher{bridge},
+		Fetcher: fetcher{bridge.call},
 		Now:     time.Now,
 		Log:     logLine,
 	})
 	if err != nil {
 		panic(err) // the tools' definitions are wrong: a test finds this
 	}
-	bridge.handler = withFaults(handler)
+	bridge.serve = withFaults(handler.ServeHTTP)
 	bridge.export()
 	workers.Ready()
 	select {}

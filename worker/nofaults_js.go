@@ -5,4 +5,4 @@ package main
 import "net/http"
 
 // withFaults adds nothing: only the test build has faults on demand.
-func withFaults(handler http.Handler) http.Handler { return handler }
+func withFaults(serve http.HandlerFunc) http.HandlerFunc { return serve }
