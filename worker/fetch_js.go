@@ -32,11 +32,12 @@ func (f fetcher) Fetch(ctx context.Context, r upstream.Request) (*upstream.Respo
 	})
 	switch o.failure {
 	case "":
+		if len(o.body) > r.MaxBytes {
+			return nil, upstream.ErrTooLarge
+		}
 		return &upstream.Response{Status: o.status, Header: parseHead(o.head), Body: o.body}, nil
 	case "timeout":
 		return nil, upstream.ErrTimeout
-	case "too large":
-		return nil, upstream.ErrTooLarge
 	case "canceled":
 		return nil, context.Canceled
 	default:

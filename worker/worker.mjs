@@ -1,14 +1,12 @@
 // The Worker's entry module. It keeps one run of the Go program for the life of the isolate and hands every request to
-// it: to start Go for each request, as the stock entry module does, costs 7-10 ms of CPU and 5 MB of memory a request.
-// workerd ties I/O to the request that began it, and stops a request that waits for another one's. So a request waits
-// for I/O of its own only, and the Go program arms no timer.
+// it: to start Go for each one, as the stock entry module does, costs 7-10 ms of CPU and 5 MB. workerd ties I/O to the
+// request that began it, and stops one that waits for another's: a request waits for its own only, Go arms no timer.
 import "./wasm_exec.js";
 import app from "./app.wasm";
 
 const maxMemoryBytes = 40 * 2 ** 20; // a program past this takes no new request: an isolate has 128 MB for everything
 const maxInFlight = 512;
 const maxBodyBytes = 256 * 1024; // of a request; one byte more is passed on, so that Go sees what is too large
-const tooLarge = new Error("too large");
 const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const keys = new WeakMap(); // public key bytes, held by Go -> CryptoKey
 
@@ -70,12 +68,9 @@ class Exchange {
     const signal = cancellable ? AbortSignal.any([deadline, this.signal]) : deadline;
     const whole = async () => {
       const response = await fetch(url, { method, headers: parseHead(head), body, redirect: "manual", signal });
-      const bytes = await readAll(response.body, maxBytes);
-      if (bytes.length > maxBytes) throw tooLarge;
-      return [response.status, formatHead(response.headers), bytes];
+      return [response.status, formatHead(response.headers), await readAll(response, maxBytes)];
     };
-    const failure = (error) => (deadline.aborted ? "timeout" : signal.aborted ? "canceled" : error === tooLarge ? "too large" : "unreachable");
-    this.settle(call, whole(), failure);
+    this.settle(call, whole(), () => (deadline.aborted ? "timeout" : signal.aborted ? "canceled" : "unreachable"));
   }
 
   // verify checks an ES256 signature; point is the uncompressed public key. It settles call with 1 or 0.
@@ -87,23 +82,26 @@ class Exchange {
     this.settle(call, verdict(), () => "failed");
   }
 
-  settle(call, outcome, failure) {
-    const settle = (...args) => this.program.enter(this, "settle", call, ...args);
-    outcome.then((values) => settle("", ...values), (error) => settle(failure(error), 0, `${error}`, null));
+  settle(call, work, failure) {
+    const outcome = work.then((values) => ["", ...values], (error) => [failure(), 0, `${error}`, null]);
+    outcome.then((values) => this.program.enter(this, "settle", call, ...values));
   }
 }
 
-// readAll reads a body whole, or until it is longer than maxBytes.
-async function readAll(stream, maxBytes) {
+// readAll reads a message's body whole, or until it is longer than maxBytes. A length that is told, and not that of
+// compressed bytes, makes it one read: a tenth less CPU for a small request.
+async function readAll(message, maxBytes) {
+  const told = message.headers.get("Content-Length");
+  if (told && told <= maxBytes && !message.headers.has("Content-Encoding")) return new Uint8Array(await message.arrayBuffer());
   const chunks = [];
   let length = 0;
-  const reader = stream?.getReader();
+  const reader = message.body?.getReader();
   for (let part; reader && length <= maxBytes && !(part = await reader.read()).done; ) {
     chunks.push(part.value);
     length += part.value.length;
   }
   if (length > maxBytes) reader.cancel().catch(() => {});
-  return chunks.length === 1 ? chunks[0] : new Uint8Array(await new Blob(chunks).arrayBuffer());
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 const formatHead = (headers) => Array.from(headers, ([name, value]) => `${name}: ${value}\n`).join("");
@@ -124,8 +122,7 @@ function admit(env) {
   if (program?.dead) program = undefined;
   if (program?.memory.buffer.byteLength > maxMemoryBytes) {
     if (retiring) return undefined;
-    if (program.inFlight > 0) retiring = program;
-    program = undefined;
+    [retiring, program] = [program, undefined];
   }
   try {
     program ??= new Program(env);
@@ -137,7 +134,7 @@ function admit(env) {
 
 export default {
   async fetch(request, env, ctx) {
-    const body = request.body && (await readAll(request.body, maxBodyBytes));
+    const body = request.body && (await readAll(request, maxBodyBytes));
     const head = `${request.method} ${request.url}\n${formatHead(request.headers)}`;
     const admitted = admit(env);
     if (!admitted) return unavailable("the broker is busy; try again in a second");
