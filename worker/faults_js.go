@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"syscall/js"
 )
 
 var kept [][]byte // what /faults/grow holds on to
@@ -36,11 +37,29 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 		fmt.Fprintln(w, len(kept))
 	})
 	mux.HandleFunc("/faults/memory", func(w http.ResponseWriter, _ *http.Request) {
-		bytes := host().Call("memoryBytes")
-		fmt.Fprintf(w, "[%d, %d]", bytes.Index(0).Int(), bytes.Index(1).Int())
+		var bytes [2]int
+		for i := range bytes {
+			if memory := program(i).Get("memory"); memory.Truthy() {
+				bytes[i] = memory.Get("buffer").Get("byteLength").Int()
+			}
+		}
+		fmt.Fprintf(w, "[%d, %d]", bytes[0], bytes[1])
+	})
+	mux.HandleFunc("/faults/timers", func(w http.ResponseWriter, _ *http.Request) {
+		// How many timers wasm_exec.js has armed for the Go runtime, by its next id.
+		fmt.Fprintln(w, program(0).Get("go").Get("_nextCallbackTimeoutID").Int()-1)
 	})
 	mux.HandleFunc("/faults/goroutines", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, runtime.NumGoroutine())
 	})
 	return mux.ServeHTTP
+}
+
+// program returns the program that takes new requests (0) or the one that is
+// retiring (1), as worker.mjs knows it; an empty object for none.
+func program(i int) js.Value {
+	if p := host().Call("programs").Index(i); p.Truthy() {
+		return p
+	}
+	return js.ValueOf(map[string]any{})
 }

@@ -83,9 +83,12 @@ func TestConcurrentCalls(t *testing.T) {
 
 func goroutines(t *testing.T, s *stack.Stack) int {
 	t.Helper()
-	n := 0
-	_, err := fmt.Sscan(send(t, "GET", s.Worker.URL+"/faults/goroutines", "").body, &n)
-	if err != nil {
+	return number(t, s, "/faults/goroutines")
+}
+
+func number(t *testing.T, s *stack.Stack, path string) (n int) {
+	t.Helper()
+	if _, err := fmt.Sscan(send(t, "GET", s.Worker.URL+path, "").body, &n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -252,8 +255,27 @@ func TestMemoryBound(t *testing.T) {
 	}
 }
 
-// TestCollections: the Go runtime's timer after a collection must not fire
-// inside another request, nor keep one waiting.
+// TestHangUpBeforeMinting: a client that has gone before its credential was
+// asked for gets none, although the hop that mints is not to be cancelled.
+func TestHangUpBeforeMinting(t *testing.T) {
+	printed := &output{}
+	config := faults
+	config.Worker.Output = printed
+	s := start(t, config)
+	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathJWKS, Kind: vouchtest.FaultSlow, Delay: vouchtest.Duration(time.Second)}); err != nil {
+		t.Fatal(err)
+	}
+	headers := []string{jsonType, "Authorization: Bearer " + s.Token(), modern, "Mcp-Method: tools/call", "Mcp-Name: get-github-token"}
+	hangUp(t, s, modernBody("tools/call", `"name":"get-github-token"`), headers, func() bool { return s.Vouch.Count(pathJWKS) > 0 })
+	waitUntil(t, "the audit line", func() bool { return strings.Contains(printed.String(), `"outcome":"canceled"`) })
+	if n := s.Vouch.Count(pathGitHub); n != 0 {
+		t.Errorf("%d tokens were asked for", n)
+	}
+}
+
+// TestCollections: a collection makes the Go runtime want a timer, which would
+// fire inside whatever request is running then. It gets none, and no request
+// suffers.
 func TestCollections(t *testing.T) {
 	s := start(t, faults)
 	token := s.Token()
@@ -273,6 +295,9 @@ func TestCollections(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if n := number(t, s, "/faults/timers"); n != 0 {
+		t.Errorf("%d timers were armed for the Go runtime", n)
+	}
 }
 
 // TestMemoryDoesNotGrow: a kept program must not leak by the request.
