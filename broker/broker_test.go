@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -139,6 +140,7 @@ func TestArgumentsAreCheckedFirst(t *testing.T) {
 		{"repositories is empty", "get-github-token", `{"owner":"acme","repositories":[]}`, "repositories is empty"},
 		{"repository of another owner", "get-github-token", `{"owner":"acme","repositories":["evil/web"]}`, "one owner"},
 		{"repository that climbs", "get-github-token", `{"owner":"acme","repositories":[".."]}`, "repositories must be"},
+		{"more names than Vouch takes", "get-github-token", `{"owner":"acme","repositories":["` + longNames(100) + `"]}`, "name fewer"},
 		{"repository without owner", "get-github-token", `{"repositories":["web"]}`, "argument owner"},
 		{"no key", "get-ssh-certificate", `{}`, "public_key must be"},
 		{"two keys", "get-ssh-certificate", `{"public_key":"` + sshKey + `\n` + sshKey + `"}`, "one line"},
@@ -177,6 +179,16 @@ func TestArgumentsAreCheckedFirst(t *testing.T) {
 	}
 }
 
+// longNames returns n different repository names of the greatest length, as the
+// inside of a JSON list of strings.
+func longNames(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("%0100d", i)
+	}
+	return strings.Join(names, `","`)
+}
+
 func total(counts map[string]int) int {
 	n := 0
 	for _, c := range counts {
@@ -188,6 +200,7 @@ func total(counts map[string]int) int {
 // TestResults: what comes out of a good call, and what the audit says of it.
 func TestResults(t *testing.T) {
 	b := newBench(t, vouchtest.Options{}, nil)
+	outputs := outputSchemas(t)
 	tests := []struct {
 		tool, arguments string
 		members         []string
@@ -210,6 +223,9 @@ func TestResults(t *testing.T) {
 				if r.StructuredContent[member] == nil {
 					t.Errorf("%s is missing", member)
 				}
+			}
+			if err := outputs[tt.tool].Validate(r.StructuredContent); err != nil {
+				t.Errorf("the result breaks the output schema: %v", err)
 			}
 			var fromText map[string]any
 			if err := json.Unmarshal([]byte(r.Content[0].Text), &fromText); err != nil || !strings.Contains(r.Content[0].Text, "\n  \"") {

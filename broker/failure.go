@@ -55,6 +55,8 @@ func (c *call) explain(err error) failure {
 	switch {
 	case errors.As(err, &input):
 		return failure{string(input), http.StatusBadRequest, "refused"}
+	case errors.Is(err, vouch.ErrRequestTooLarge):
+		return failure{"these arguments are too long for Vouch; name fewer repositories at once", http.StatusBadRequest, "refused"}
 	case errors.Is(err, context.Canceled):
 		return failure{"the client hung up before anything was issued; call again", 499, "canceled"}
 	case errors.As(err, &fromVouch):

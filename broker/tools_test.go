@@ -1,0 +1,95 @@
+package broker_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"mcp-credential-broker/broker/vouchtest"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// list returns the result of tools/list.
+func list(t *testing.T) json.RawMessage {
+	t.Helper()
+	b := newBench(t, vouchtest.Options{}, nil)
+	req, err := http.NewRequest(http.MethodPost, b.url+"/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+b.Vouch.MintAccessToken(vouchtest.TokenOptions{Audience: b.url + "/mcp"}))
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct{ Result json.RawMessage }
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Result == nil {
+		t.Fatalf("status %d: %s", resp.StatusCode, text)
+	}
+	return answer.Result
+}
+
+// TestToolsList holds the list to a golden file: clients cache it, and models
+// read it, so that no change goes unnoticed.
+func TestToolsList(t *testing.T) {
+	var got bytes.Buffer
+	if err := json.Indent(&got, list(t), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	got.WriteByte('\n')
+	path := filepath.Join("testdata", "tools-list.json")
+	if *update {
+		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("the list is not that of %s; if it should change, run go test ./broker -update\n%s", path, got.Bytes())
+	}
+}
+
+// outputSchemas returns the output schema of each tool, as a validator of JSON
+// Schema 2020-12 understands it.
+func outputSchemas(t *testing.T) map[string]*jsonschema.Resolved {
+	t.Helper()
+	var result struct {
+		Tools []struct {
+			Name                      string
+			InputSchema, OutputSchema *jsonschema.Schema
+		}
+	}
+	if err := json.Unmarshal(list(t), &result); err != nil {
+		t.Fatal(err)
+	}
+	outputs := map[string]*jsonschema.Resolved{}
+	for _, tool := range result.Tools {
+		if _, err := tool.InputSchema.Resolve(nil); err != nil {
+			t.Errorf("input schema of %s: %v", tool.Name, err)
+		}
+		output, err := tool.OutputSchema.Resolve(nil)
+		if err != nil {
+			t.Fatalf("output schema of %s: %v", tool.Name, err)
+		}
+		outputs[tool.Name] = output
+	}
+	return outputs
+}
