@@ -78,15 +78,23 @@ type result struct {
 }
 
 // call calls a tool with raw arguments.
-func (b *bench) call(t *testing.T, tool, arguments string) result {
+func (b *bench) call(t *testing.T, tool, arguments string) (r result) {
 	t.Helper()
-	token := b.Vouch.MintAccessToken(vouchtest.TokenOptions{Audience: b.url + "/mcp", Scope: "openid email"})
-	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":` + arguments + `}}`
+	text := b.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+tool+`","arguments":`+arguments+`}}`)
+	if err := json.Unmarshal(text, &r); err != nil || len(r.Content) != 1 {
+		t.Fatalf("no result of a tool: %s", text)
+	}
+	return r
+}
+
+// post sends a JSON-RPC request with a good token and returns its result.
+func (b *bench) post(t *testing.T, body string) json.RawMessage {
+	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, b.url+"/mcp", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Authorization", "Bearer "+b.Vouch.MintAccessToken(vouchtest.TokenOptions{Audience: b.url + "/mcp", Scope: "openid email"}))
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -97,8 +105,8 @@ func (b *bench) call(t *testing.T, tool, arguments string) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answer struct{ Result result }
-	if err := json.Unmarshal(text, &answer); err != nil || len(answer.Result.Content) != 1 {
+	var answer struct{ Result json.RawMessage }
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Result == nil {
 		t.Fatalf("status %d, no result: %s", resp.StatusCode, text)
 	}
 	return answer.Result
@@ -143,8 +151,8 @@ func TestArgumentsAreCheckedFirst(t *testing.T) {
 		{"more names than Vouch takes", "get-github-token", `{"owner":"acme","repositories":["` + longNames(100) + `"]}`, "name fewer"},
 		{"repository without owner", "get-github-token", `{"repositories":["web"]}`, "argument owner"},
 		{"no key", "get-ssh-certificate", `{}`, "public_key must be"},
-		{"two keys", "get-ssh-certificate", `{"public_key":"` + sshKey + `\n` + sshKey + `"}`, "one line"},
-		{"options", "get-ssh-certificate", `{"public_key":"command=\"x\" ` + sshKey + `"}`, "one line"},
+		{"two keys", "get-ssh-certificate", `{"public_key":"` + sshKey + `\n` + sshKey + `"}`, "one key at a time"},
+		{"options", "get-ssh-certificate", `{"public_key":"command=\"x\" ` + sshKey + `"}`, "without the options"},
 		{"private key", "get-ssh-certificate", `{"public_key":"` + pemSecret + `"}`, "private key, and it was not sent anywhere"},
 		{"private key without its frame", "get-ssh-certificate", `{"public_key":"` + aSecret + `"}`, "private key"},
 		{"private key behind a public one", "get-ssh-certificate", `{"public_key":"` + sshKey + ` ` + pemSecret + `"}`, "private key"},

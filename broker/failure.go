@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"mcp-credential-broker/broker/github"
 	"mcp-credential-broker/broker/openssh"
@@ -60,13 +61,9 @@ func (c *call) explain(err error) failure {
 	case errors.Is(err, context.Canceled):
 		return failure{"the client hung up before anything was issued; call again", 499, "canceled"}
 	case errors.As(err, &fromVouch):
-		f := c.broker.explainVouch(fromVouch)
-		f.outcome = "failed"
-		return f
+		return c.broker.explainVouch(fromVouch)
 	case errors.As(err, &fromSTS):
-		f := explainSTS(fromSTS)
-		f.outcome = "failed"
-		return f
+		return explainSTS(fromSTS)
 	case errors.As(err, &hop):
 		return explainHop(hop)
 	}
@@ -90,38 +87,36 @@ func explainHop(e hopError) failure {
 	return f
 }
 
-// explainVouch is for Vouch's refusals (vouch-contract 2.4 and 2.6).
+// vouchSentences are for the codes of Vouch's refusals (vouch-contract 2.4 and
+// 2.6). ISSUER stands for Vouch's URL.
+var vouchSentences = map[string]string{
+	"unauthorized":           "Vouch no longer accepts this sign-in; reconnect to sign in again",
+	"invalid_token":          "Vouch no longer accepts this sign-in; reconnect to sign in again",
+	"hardware_required":      "Vouch wants a sign-in with the hardware key; reconnect and use the key",
+	"invalid_role_arn":       "Vouch did not accept role_arn; check it",
+	"rsa_key_unavailable":    "this Vouch has no RSA key, so it cannot vouch to AWS; its operator must set one up",
+	"github_not_configured":  "this Vouch has no GitHub App; its operator must set one up",
+	"github_not_connected":   "GitHub is not connected for this owner; an administrator can connect it at ISSUER/github/connect",
+	"org_required":           "GitHub tokens need an organisation at Vouch; ask your Vouch administrator to add you to one",
+	"owner_required":         "several GitHub accounts are connected; name one in the argument owner",
+	"installation_suspended": "the GitHub App is suspended for this owner; an owner of it can unsuspend the app in GitHub's settings",
+	"github_error":           "GitHub refused or failed; check the names of owner and repositories, then try again",
+	"ssh_ca_not_configured":  "this Vouch has no SSH certificate authority; its operator must set one up",
+}
+
+// explainVouch is for Vouch's refusals.
 func (b *Broker) explainVouch(e *vouch.Error) failure {
-	f := failure{Status: e.Status}
+	f := failure{Status: e.Status, outcome: "failed"}
+	sentence, known := vouchSentences[e.Code]
 	switch {
 	case e.Unsigned:
 		f.Message = "this Vouch requires signed requests, which relay mode cannot make: the operator must use sign-in mode, or a Vouch server older than v2026.6.3"
-	case e.Code == "invalid_token" || e.Code == "unauthorized":
-		f.Message = "Vouch no longer accepts this sign-in; reconnect to sign in again"
+	case known:
+		f.Message = strings.ReplaceAll(sentence, "ISSUER", b.config.Issuer)
 	case e.Status == http.StatusUnauthorized:
 		f.Message = "Vouch refused the broker's request; the operator should check the broker's configuration and clock"
-	case e.Code == "hardware_required":
-		f.Message = "Vouch wants a sign-in with the hardware key; reconnect and use the key"
-	case e.Code == "github_not_connected":
-		f.Message = "GitHub is not connected for this owner; an administrator can connect it at " + b.config.Issuer + "/github/connect"
-	case e.Code == "github_not_configured":
-		f.Message = "this Vouch has no GitHub App; its operator must set one up"
-	case e.Code == "org_required":
-		f.Message = "GitHub tokens need an organisation at Vouch; ask your Vouch administrator to add you to one"
-	case e.Code == "owner_required":
-		f.Message = "several GitHub accounts are connected; name one in the argument owner"
-	case e.Code == "installation_suspended":
-		f.Message = "the GitHub App is suspended for this owner; an owner of it can unsuspend the app in GitHub's settings"
-	case e.Code == "github_error":
-		f.Message = "GitHub refused or failed; check the names of owner and repositories, then try again"
-	case e.Code == "ssh_ca_not_configured":
-		f.Message = "this Vouch has no SSH certificate authority; its operator must set one up"
 	case e.Code == "signing_failed" && e.Status == http.StatusBadRequest:
 		f.Message = "Vouch would not sign this public key; try one of another type, such as ssh-ed25519"
-	case e.Code == "invalid_role_arn":
-		f.Message = "Vouch did not accept role_arn; check it"
-	case e.Code == "rsa_key_unavailable":
-		f.Message = "this Vouch has no RSA key, so it cannot vouch to AWS; its operator must set one up"
 	case e.Status == http.StatusTooManyRequests:
 		f.Message = fmt.Sprintf("Vouch has had too many requests; try again in %d s", wholeSeconds(e.RetryAfter))
 	case e.Status >= 500 || e.Status == http.StatusRequestTimeout:
@@ -132,37 +127,33 @@ func (b *Broker) explainVouch(e *vouch.Error) failure {
 	return f
 }
 
-// explainSTS is for the errors of AssumeRoleWithWebIdentity.
+// stsSentences are for the codes of AssumeRoleWithWebIdentity (vouch-contract
+// 12.3).
+var stsSentences = map[string]string{
+	"AccessDenied":            "AWS refused: the role does not exist or its trust policy does not admit you; its owner can check the policy's conditions against Vouch's documentation",
+	"ExpiredTokenException":   "AWS found Vouch's token expired; try again, and if it recurs the clocks of Vouch and AWS differ",
+	"InvalidIdentityToken":    "AWS could not verify Vouch's token: the account needs an IAM OIDC provider for this Vouch with the right audience",
+	"IDPCommunicationError":   "AWS could not reach Vouch for its keys; try again in a moment",
+	"IDPRejectedClaim":        "AWS refused Vouch's token; reconnect to sign in again",
+	"RegionDisabledException": "STS is not active in that region for this account; name another in the argument region",
+	"PackedPolicyTooLarge":    "the session tags are too large for AWS; ask your Vouch administrator to shorten them",
+	"ValidationError":         "AWS refused the request as invalid; most often duration_seconds exceeds the role's maximum session duration, so ask for less",
+}
+
+// explainSTS is for the refusals of STS.
 func explainSTS(e *sts.Error) failure {
-	f := failure{Status: e.Status}
-	if e.Status == http.StatusTooManyRequests {
-		e.Code = "Throttling"
-	}
-	switch e.Code {
-	case "AccessDenied", "AccessDeniedException":
-		f.Message = "AWS refused: the role does not exist or its trust policy does not admit you; its owner can check the policy's conditions against Vouch's documentation"
-	case "ExpiredTokenException":
-		f.Message = "AWS found Vouch's token expired; try again, and if it recurs the clocks of Vouch and AWS differ"
-	case "InvalidIdentityToken":
-		f.Message = "AWS could not verify Vouch's token: the account needs an IAM OIDC provider for this Vouch with the right audience"
-	case "IDPCommunicationError":
-		f.Message = "AWS could not reach Vouch for its keys; try again in a moment"
-	case "IDPRejectedClaim":
-		f.Message = "AWS refused Vouch's token; reconnect to sign in again"
-	case "RegionDisabledException":
-		f.Message = "STS is not active in that region for this account; name another in the argument region"
-	case "PackedPolicyTooLarge":
-		f.Message = "the session tags are too large for AWS; ask your Vouch administrator to shorten them"
-	case "ValidationError":
-		f.Message = "AWS refused the request as invalid; most often duration_seconds exceeds the role's maximum session duration, so ask for less"
-	case "Throttling", "ThrottlingException":
-		f.Status = http.StatusTooManyRequests
+	f := failure{Status: e.Status, outcome: "failed"}
+	sentence, known := stsSentences[e.Code]
+	switch {
+	case known:
+		f.Message = sentence
+	case e.Code == "Throttling", e.Code == "ThrottlingException", e.Status == http.StatusTooManyRequests:
+		f.Status = http.StatusTooManyRequests // AWS says 400
 		f.Message = "AWS STS has had too many requests; try again in a few seconds"
-	default:
+	case e.Status >= 500:
 		f.Message = fmt.Sprintf("AWS STS failed (status %d); try again in a moment", e.Status)
-		if e.Status < 500 {
-			f.Message = fmt.Sprintf("AWS STS refused the request (status %d); check role_arn and region", e.Status)
-		}
+	default:
+		f.Message = fmt.Sprintf("AWS STS refused the request (status %d); check role_arn and region", e.Status)
 	}
 	return f
 }
@@ -177,32 +168,35 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-// inputOf turns the faults that the validating packages find into sentences.
-// They are fixed texts: none quotes what was given.
+// inputSentences are for the faults that the validating packages find.
+var inputSentences = []struct {
+	fault    error
+	sentence string
+}{
+	{openssh.ErrPrivateKey, "this is a private key, and it was not sent anywhere; give the public key, the one line in the .pub file, and consider the private one exposed"},
+	{openssh.ErrCertificate, "this is a certificate already; give the plain public key, the one line in the .pub file"},
+	{openssh.ErrOptions, "public_key must be one line, type and base64, without the options of an authorized_keys file"},
+	{openssh.ErrMultipleLines, "public_key must be one line; give one key at a time"},
+	{openssh.ErrNotOneLine, "public_key must be in OpenSSH's one-line form; ssh-keygen -i converts other forms"},
+	{openssh.ErrUnsupported, "keys of this type cannot be signed; use another, such as ssh-ed25519"},
+	{openssh.ErrKeySize, "an RSA key must have 1024 to 16384 bits; use another, such as ssh-ed25519"},
+	{openssh.ErrTooLong, "public_key is too long for a key; give the one line in the .pub file"},
+	{openssh.ErrMalformed, "public_key must be the one line in the .pub file, such as ssh-ed25519 AAAA..."},
+	{github.ErrOwner, "owner must be the name of a GitHub user or organisation"},
+	{github.ErrRepository, "repositories must be names of GitHub repositories, such as website or acme/website"},
+	{github.ErrOwnerMissing, "name the owner of the repositories in the argument owner"},
+	{github.ErrOwnersDiffer, "one token reaches the repositories of one owner; ask once for each owner"},
+	{github.ErrNoRepositories, "repositories is empty; name some, or leave it out for all that the installation reaches"},
+	{github.ErrTooManyRepositories, "one token reaches at most 500 repositories"},
+}
+
+// inputOf turns a fault of an argument into its sentence. None quotes what was
+// given.
 func inputOf(err error) error {
-	switch {
-	case errors.Is(err, openssh.ErrPrivateKey):
-		return inputError("this is a private key, and it was not sent anywhere; give the public key, the one line in the .pub file, and consider the private one exposed")
-	case errors.Is(err, openssh.ErrCertificate):
-		return inputError("this is a certificate already; give the plain public key, the one line in the .pub file")
-	case errors.Is(err, openssh.ErrOptions), errors.Is(err, openssh.ErrMultipleLines), errors.Is(err, openssh.ErrNotOneLine):
-		return inputError("public_key must be one line, type and base64, as in a .pub file; " + err.Error())
-	case errors.Is(err, openssh.ErrUnsupported), errors.Is(err, openssh.ErrKeySize):
-		return inputError("this key cannot be signed, use one of another type, such as ssh-ed25519; " + err.Error())
-	case errors.Is(err, openssh.ErrMalformed), errors.Is(err, openssh.ErrTooLong):
-		return inputError("public_key must be the one line in the .pub file, such as ssh-ed25519 AAAA...; " + err.Error())
-	case errors.Is(err, github.ErrOwner):
-		return inputError("owner must be the name of a GitHub user or organisation")
-	case errors.Is(err, github.ErrRepository):
-		return inputError("repositories must be names of GitHub repositories, such as website or acme/website")
-	case errors.Is(err, github.ErrOwnerMissing):
-		return inputError("name the owner of the repositories in the argument owner")
-	case errors.Is(err, github.ErrOwnersDiffer):
-		return inputError("one token reaches the repositories of one owner; ask once for each owner")
-	case errors.Is(err, github.ErrNoRepositories):
-		return inputError("repositories is empty; name some, or leave it out for all that the installation reaches")
-	case errors.Is(err, github.ErrTooManyRepositories):
-		return inputError("one token reaches at most 500 repositories")
+	for _, s := range inputSentences {
+		if errors.Is(err, s.fault) {
+			return inputError(s.sentence)
+		}
 	}
 	return err
 }

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -21,27 +18,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // list returns the result of tools/list.
 func list(t *testing.T) json.RawMessage {
 	t.Helper()
-	b := newBench(t, vouchtest.Options{}, nil)
-	req, err := http.NewRequest(http.MethodPost, b.url+"/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+b.Vouch.MintAccessToken(vouchtest.TokenOptions{Audience: b.url + "/mcp"}))
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var answer struct{ Result json.RawMessage }
-	if err := json.Unmarshal(text, &answer); err != nil || answer.Result == nil {
-		t.Fatalf("status %d: %s", resp.StatusCode, text)
-	}
-	return answer.Result
+	return newBench(t, vouchtest.Options{}, nil).post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 }
 
 // TestToolsList holds the list to a golden file: clients cache it, and models
