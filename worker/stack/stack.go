@@ -36,25 +36,28 @@ type Stack struct {
 
 // Start starts a stack. The caller must Stop it. Errors are sentences for the
 // person at the terminal, and leave nothing running.
-func Start(ctx context.Context, c Config) (s *Stack, err error) {
+func Start(ctx context.Context, c Config) (*Stack, error) {
+	s := &Stack{}
+	if err := s.start(ctx, c); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Stack) start(ctx context.Context, c Config) (err error) {
 	step := c.Progress
 	if step == nil {
 		step = func(string) {}
 	}
-	s = &Stack{}
-	defer func() {
-		if err != nil {
-			s.Stop()
-		}
-	}()
 	step("Starting a local Vouch and STS")
 	if s.Stack, err = vouchtest.Start(vouchtest.StackOptions{Vouch: c.Vouch}); err != nil {
-		return nil, fmt.Errorf("the local Vouch could not be started: %w", err)
+		return fmt.Errorf("the local Vouch could not be started: %w", err)
 	}
 	// Now that Vouch and STS hold theirs, a free port is not going to be one of those.
 	port, err := choosePort(c.Worker.Port)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.Worker.Port = port
 	step("Starting the Worker in workerd")
@@ -68,7 +71,7 @@ func Start(ctx context.Context, c Config) (s *Stack, err error) {
 	maps.Copy(vars, c.Worker.Vars)
 	c.Worker.Vars = vars
 	s.Worker, err = StartWorker(ctx, c.Worker)
-	return s, err
+	return err
 }
 
 // Stop ends the Worker and the servers. It may be called on a Stack that did
