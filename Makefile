@@ -7,10 +7,10 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: tools build ## run the Worker with a local Vouch and STS on port 3000 (PORT=... for another)
-	@go run ./worker/dev dev
+	@go build -o build/bin/ ./worker/dev && exec build/bin/dev dev
 
 demo: tools build ## get one of each credential from the Worker, from sign-in to result, and stop
-	@go run ./worker/dev demo
+	@go build -o build/bin/ ./worker/dev && exec build/bin/dev demo
 
 test: tools build build/faults/worker.mjs lint ## run every test: native with -race, then the Worker in workerd
 	@sh .ci/test
