@@ -95,29 +95,27 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 	return c, errors.Join(faults...)
 }
 
-// errNeedsAudience and errNeedsMode are faults that only a public host has.
-var (
-	errNeedsAudience = errors.New("VOUCH_AUDIENCE must be set to this broker's public URL, https://HOST/mcp")
-	errNeedsMode     = errors.New("BROKER_MODE must be set to relay")
-)
+// CheckPublic tells what a broker on a public host needs beyond what ParseConfig
+// asks for: nothing is guessed there.
+func (c Config) CheckPublic() error {
+	var faults []error
+	if c.Audience == "" {
+		faults = append(faults, errors.New("VOUCH_AUDIENCE must be set to this broker's public URL, https://HOST/mcp"))
+	}
+	if c.Mode == "" {
+		faults = append(faults, errors.New("BROKER_MODE must be set to relay"))
+	}
+	return errors.Join(faults...)
+}
 
 // resource returns the resource identifier for a request to requestURL. The
 // Host header decides only while nothing is configured and the host is loopback.
 func (c Config) resource(requestURL *url.URL) (string, error) {
-	if c.Audience != "" && c.Mode != "" {
-		return c.Audience, nil
-	}
-	if isLoopback(requestURL.Hostname()) {
+	fault := c.CheckPublic()
+	if fault != nil && isLoopback(requestURL.Hostname()) {
 		return orDefault(c.Audience, requestURL.Scheme+"://"+requestURL.Host+resourcePath), nil
 	}
-	var faults []error
-	if c.Audience == "" {
-		faults = append(faults, errNeedsAudience)
-	}
-	if c.Mode == "" {
-		faults = append(faults, errNeedsMode)
-	}
-	return "", errors.Join(faults...)
+	return c.Audience, fault
 }
 
 // publicURL parses an absolute https URL, or http on a loopback host, that has

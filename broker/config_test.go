@@ -102,7 +102,7 @@ func TestConfigResource(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := tt.config.resource(u)
-			if got != tt.want || (err != nil) != (tt.want == "") {
+			if (err != nil) != (tt.want == "") || err == nil && got != tt.want {
 				t.Errorf("resource = %q, %v; want %q", got, err, tt.want)
 			}
 		})

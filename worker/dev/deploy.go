@@ -46,15 +46,8 @@ func runDeploy(ctx context.Context) error {
 
 // checkDeployment finds what would make the deployed Worker answer 503.
 func checkDeployment(vars map[string]string) error {
-	_, fault := broker.ParseConfig(func(name string) string { return vars[name] })
-	faults := []error{fault}
-	if vars["VOUCH_AUDIENCE"] == "" {
-		faults = append(faults, errors.New("VOUCH_AUDIENCE must be this broker's public URL, https://HOST/mcp"))
-	}
-	if vars["BROKER_MODE"] == "" {
-		faults = append(faults, errors.New("BROKER_MODE must be set to relay"))
-	}
-	return errors.Join(faults...)
+	config, fault := broker.ParseConfig(func(name string) string { return vars[name] })
+	return errors.Join(fault, config.CheckPublic())
 }
 
 // deployedVars reads the [vars] of wrangler.toml. It understands the plain
