@@ -317,24 +317,48 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 	}
 }
 
-// TestLargeBodies: many bodies at the limit at once stay within memory.
-func TestLargeBodies(t *testing.T) {
+// TestColdIsolate: requests that arrive together in a new isolate, while the
+// keys are slow to come, neither wait for each other's fetch nor fail.
+func TestColdIsolate(t *testing.T) {
 	s := start(t, faults)
-	token := "Authorization: Bearer " + s.Token()
-	body := `{"jsonrpc":"2.0","id":1,"method":"ping","pad":"` + strings.Repeat("x", 255<<10) + `"}`
+	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathJWKS, Kind: vouchtest.FaultSlow, Delay: vouchtest.Duration(300 * time.Millisecond)}); err != nil {
+		t.Fatal(err)
+	}
+	token := s.Token()
 	var wg sync.WaitGroup
-	for range 100 {
+	for range 200 {
 		wg.Go(func() {
-			a := send(t, "POST", s.MCP, body, jsonType, token)
-			if a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
-				t.Errorf("status %d: %s", a.status, a.body)
+			if _, e := callTool(t, s, token, goodCalls[1].tool, goodCalls[1].arguments); e != nil {
+				t.Errorf("%+v", e)
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// TestLargeBodies: many bodies at the limit, held while their calls wait, are
+// refused rather than let memory grow past the isolate's.
+func TestLargeBodies(t *testing.T) {
+	s := start(t, faults)
+	token := "Authorization: Bearer " + s.Token()
+	slow(t, s, time.Second)
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get-github-token","pad":"` + strings.Repeat("x", 255<<10) + `"}}`
+	const requests = 400
+	statuses := make(chan int, requests)
+	for range requests {
+		go func() { statuses <- send(t, "POST", s.MCP, body, jsonType, token).status }()
+	}
+	count := map[int]int{}
+	for range requests {
+		count[<-statuses]++
+	}
+	if count[200] == 0 || count[200]+count[503] != requests {
+		t.Errorf("answers by status: %v", count)
+	}
 	if current, retiring := memory(t, s); current+retiring > maxIsolateBytes {
 		t.Errorf("linear memories of %d and %d bytes", current, retiring)
 	}
+	t.Logf("answers by status: %v", count)
 }
 
 // TestMethodsAndHeadersPass: what the bridge must not change on the way.
