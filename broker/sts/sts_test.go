@@ -1,6 +1,7 @@
 package sts_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,7 @@ func (s *server) callSDK(in sts.Input) (*awssts.AssumeRoleWithWebIdentityOutput,
 		Region:       "us-east-1",
 		Credentials:  aws.AnonymousCredentials{},
 		Retryer:      aws.NopRetryer{},
-		HTTPClient:   s.Client(),
+		HTTPClient:   fromMemory{},
 	})
 	params := &awssts.AssumeRoleWithWebIdentityInput{
 		RoleArn:          aws.String(in.Role.String()),
@@ -89,6 +90,21 @@ func (s *server) callSDK(in sts.Input) (*awssts.AssumeRoleWithWebIdentityOutput,
 		params.DurationSeconds = aws.Int32(int32(in.DurationSeconds))
 	}
 	return client.AssumeRoleWithWebIdentity(context.Background(), params)
+}
+
+// fromMemory sends the SDK's requests from a body of its own. The SDK closes
+// its body as soon as an answer begins, and net/http, which may not have seen
+// the body's end yet, then takes the upload for broken and cuts the answer off.
+type fromMemory struct{}
+
+func (fromMemory) Do(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return http.DefaultClient.Do(r)
 }
 
 func TestRequestIsThatOfSDK(t *testing.T) {
