@@ -369,12 +369,13 @@ func TestConcurrentUse(t *testing.T) {
 		unknown := i.mint(change{"kid": fmt.Sprint("forged-", n)}, nil)
 		running.Go(func() {
 			for range 50 {
-				for token, allowed := range map[secret.String][]string{
-					good: {"ok"}, forged: {"invalid"}, unknown: {"invalid", "unavailable"},
-				} {
-					got, _, _ := strings.Cut(verify(v, token), " ")
-					if !slices.Contains(allowed, got) {
-						t.Errorf("got %s, want one of %q", got, allowed)
+				for _, use := range []struct {
+					token   secret.String
+					allowed []string
+				}{{good, []string{"ok"}}, {forged, []string{"invalid"}}, {unknown, []string{"invalid", "unavailable"}}} {
+					got, _, _ := strings.Cut(verify(v, use.token), " ")
+					if !slices.Contains(use.allowed, got) {
+						t.Errorf("got %s, want one of %q", got, use.allowed)
 					}
 				}
 				i.clock.advance(40 * time.Second) // in all, several times max-age

@@ -34,7 +34,17 @@ func TestStringIsNeverPrinted(t *testing.T) {
 			t.Errorf("no mark of redaction in %q", p)
 		}
 	}
-	if s.Reveal() != text || s.IsEmpty() || !secret.New("").IsEmpty() {
+	// fmt calls no methods on unexported fields.
+	hidden := struct{ token secret.String }{s}
+	for _, p := range []string{fmt.Sprintf("%v", hidden), fmt.Sprintf("%+v", hidden), fmt.Sprintf("%#v", hidden), fmt.Sprintf("%s", hidden)} {
+		if strings.Contains(p, text) {
+			t.Errorf("secret printed from an unexported field: %s", p)
+		}
+	}
+	if !s.Equal(secret.New(text)) || s.Equal(secret.New(text+"x")) || s.Equal(secret.String{}) {
+		t.Error("Equal is wrong")
+	}
+	if s.Reveal() != text || s.IsEmpty() || !secret.New("").IsEmpty() || !(secret.String{}).IsEmpty() {
 		t.Error("Reveal or IsEmpty is wrong")
 	}
 }
