@@ -1,0 +1,128 @@
+// Package p256 holds the broker's own key: one P-256 private key from which
+// everything comes that the broker proves or seals. It signs with ES256, as JWS
+// or raw, and derives symmetric keys.
+//
+// It promises that a Key is whole (the private part belongs to the public one)
+// and that neither fmt nor an encoder prints it. A host with a faster signer than
+// Go's can put it in place of that. The package does not verify signatures.
+package p256
+
+import (
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"mcp-credential-broker/broker/secret"
+)
+
+const (
+	algorithm = "ES256"
+	// coordinateBytes is the size of a coordinate, and of the private part (RFC
+	// 7518 sections 6.2.1.2 and 6.2.2.1).
+	coordinateBytes = 32
+	// signatureBytes is the size of r || s (RFC 7518 section 3.4).
+	signatureBytes = 64
+	derivedBytes   = 32
+)
+
+// A Key is a P-256 private key. It does not change once made and may be used
+// concurrently.
+type Key struct {
+	d          *[coordinateBytes]byte // behind a pointer, which fmt prints as an address even where it does not ask Format
+	public     JWK
+	thumbprint string
+}
+
+// newKey makes the Key with the private part d. It is by crypto/ecdh, although the
+// key signs: crypto/ecdsa would add all its curves to the upload.
+func newKey(d []byte) (*Key, error) {
+	private, err := ecdh.P256().NewPrivateKey(d)
+	if err != nil {
+		return nil, err
+	}
+	point := private.PublicKey().Bytes() // uncompressed, SEC 1 section 2.3.3
+	x, y := point[1:1+coordinateBytes], point[1+coordinateBytes:]
+	public := JWK{Type: "EC", Curve: "P-256", X: encode(x), Y: encode(y)}
+	return &Key{(*[coordinateBytes]byte)(d), public, public.Thumbprint()}, nil
+}
+
+// PublicJWK returns the public key with its required members only, as it goes
+// into the header of a DPoP proof (RFC 9449 section 4.2).
+func (k *Key) PublicJWK() JWK { return k.public }
+
+// PublishedJWK returns the public key as an entry of a key set: for signing with
+// ES256, its kid the thumbprint.
+func (k *Key) PublishedJWK() JWK {
+	published := k.public
+	published.KeyID, published.Algorithm, published.Use = k.thumbprint, algorithm, "sig"
+	return published
+}
+
+// PrivateJWK returns the whole key as Parse reads it: for the place where keys
+// are made, and for a HostSigner to import.
+func (k *Key) PrivateJWK() (secret.String, error) {
+	text, err := json.Marshal(struct {
+		JWK
+		D string `json:"d"`
+	}{k.PublishedJWK(), encode(k.d[:])})
+	if err != nil {
+		return secret.String{}, fmt.Errorf("private JWK: %w", err)
+	}
+	return secret.New(string(text)), nil
+}
+
+// Thumbprint returns the SHA-256 thumbprint (RFC 7638) in base64url, 43
+// characters. It is the kid and the keyid of the key, and the jkt of tokens that
+// are bound to it.
+func (k *Key) Thumbprint() string { return k.thumbprint }
+
+// A HostSigner is what a host registers with golang-jwt in place of ES256 to sign
+// by its own means. SignES256 returns r || s over the SHA-256 of message. It may
+// be called concurrently, and may keep what it imports by the key's pointer.
+//
+// It is not the method Sign of jwt.SigningMethod: one call through that interface
+// makes the linker keep the signers of every algorithm, 50 KiB of the upload.
+type HostSigner interface {
+	SignES256(message string, key *Key) ([]byte, error)
+}
+
+// Sign returns the ES256 signature over the SHA-256 of message: 64 bytes, r || s
+// (RFC 7518 section 3.4; RFC 9421 section 3.3.4 uses the same). It is made by the
+// HostSigner that is registered for ES256, or natively by golang-jwt. An error
+// says that the signer broke down; it has no part of the key in its text.
+func (k *Key) Sign(message string) ([]byte, error) {
+	sign := signNatively
+	if host, ok := jwt.GetSigningMethod(algorithm).(HostSigner); ok {
+		sign = host.SignES256
+	}
+	signature, err := sign(message, k)
+	if err != nil {
+		return nil, fmt.Errorf("ES256 signature: %w", err)
+	}
+	if len(signature) != signatureBytes { // a host's own signer may answer in DER
+		return nil, errors.New("ES256 signature is not 64 bytes of r || s")
+	}
+	return signature, nil
+}
+
+// Derive returns 32 bytes for the one use that info names: HKDF-SHA-256 over the
+// private part, without salt (RFC 5869). The bytes of one info tell nothing
+// about those of another, nor about the key.
+func (k *Key) Derive(info string) ([]byte, error) {
+	derived, err := hkdf.Key(sha256.New, k.d[:], nil, info, derivedBytes)
+	if err != nil {
+		return nil, fmt.Errorf("key derivation: %w", err)
+	}
+	return derived, nil
+}
+
+// Format implements fmt.Formatter for every verb: a Key is not printed.
+func (k Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, secret.String{}) }
+
+// MarshalText implements encoding.TextMarshaler, and so json.Marshal.
+func (k Key) MarshalText() ([]byte, error) { return secret.String{}.MarshalText() }
