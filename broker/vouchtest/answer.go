@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -45,11 +46,20 @@ func writeText(w http.ResponseWriter, status int, body string) {
 	_, _ = w.Write([]byte(body))
 }
 
-func writeOAuthError(w http.ResponseWriter, e *oauthError) {
+// refuseOAuth answers as the OAuth endpoints do.
+func (v *Vouch) refuseOAuth(w http.ResponseWriter, e *oauthError) {
+	v.offerNonce(w, e.Code)
 	if e.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q", "vouch"))
 	}
 	writeJSON(w, e.Status, e)
+}
+
+// offerNonce sends the nonce that an error code asks for (RFC 9449 section 8).
+func (v *Vouch) offerNonce(w http.ResponseWriter, code string) {
+	if v.latest() && code == codeUseNonce {
+		w.Header().Set("DPoP-Nonce", v.newNonce())
+	}
 }
 
 // refuse answers as the credential API does. Its 401s point at the protected
@@ -61,19 +71,30 @@ func (v *Vouch) refuse(w http.ResponseWriter, e apiError) {
 	writeJSON(w, e.Status, e)
 }
 
+// challenge writes the headers of a resource's 401.
 func (v *Vouch) challenge(w http.ResponseWriter, e apiError) {
-	problem := ""
+	v.offerNonce(w, e.Code)
+	var parts []string
 	if e.Code != "" && e.Code != "unauthorized" { // RFC 6750 section 3.1: no error without a token
-		problem = fmt.Sprintf("error=%q, error_description=%q, ", e.Code, e.Message)
+		parts = append(parts, fmt.Sprintf("error=%q", e.Code), fmt.Sprintf("error_description=%q", e.Message))
 	}
-	w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer %sresource_metadata=%q",
-		problem, v.options.Issuer+"/.well-known/oauth-protected-resource"))
+	scheme := "Bearer "
+	if v.latest() {
+		scheme = "DPoP "
+		parts = append(parts, fmt.Sprintf("algs=%q", strings.Join(proofAlgs(), " ")))
+	}
+	parts = append(parts, fmt.Sprintf("resource_metadata=%q", v.options.Issuer+"/.well-known/oauth-protected-resource"))
+	w.Header().Set("WWW-Authenticate", scheme+strings.Join(parts, ", "))
 }
 
 // failWith answers the way Vouch's own failures look. See Fault.
-func (v *Vouch) failWith(w http.ResponseWriter, status int, code string) {
+func (v *Vouch) failWith(w http.ResponseWriter, r *http.Request, status int, code string) {
 	if code == "" {
 		code = "server_error"
+	}
+	if strings.HasPrefix(r.URL.Path, "/oauth/") {
+		v.refuseOAuth(w, &oauthError{status, code, "made to fail"})
+		return
 	}
 	v.refuse(w, apiError{status, code, "made to fail"})
 }

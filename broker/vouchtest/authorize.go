@@ -13,8 +13,10 @@ const (
 	maxStateChars  = 512
 	maxScopeBytes  = 512
 	challengeBytes = 43 // base64url of a SHA-256 sum
-	codeLifetime   = 300 * time.Second
 	maxCodes       = 1024
+
+	codeLifetime     = 300 * time.Second
+	fapiCodeLifetime = 60 * time.Second
 )
 
 // code is what an authorization code stands for. A spent one is kept until it
@@ -27,40 +29,44 @@ type code struct {
 	audience    string // empty: not narrowed
 	scope       string
 	nonce       string
+	thumbprint  string // of the DPoP key that it is bound to; empty: to none
+	life        time.Duration
 	authTime    time.Time
 	expires     time.Time
 	spent       bool
 }
 
+// An authorization is a request to the authorization endpoint whose client and
+// redirect URI are proven, so that its answer may be redirected.
+type authorization struct {
+	redirectURI string
+	state       string
+	code        *code // unless refused
+	refused     *oauthError
+}
+
 // serveAuthorize is the authorization endpoint (RFC 6749 section 4.1.1). The
 // person has signed in with the key already, and approves.
 func (v *Vouch) serveAuthorize(w http.ResponseWriter, r *http.Request) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	a, refused := v.readAuthorization(r.URL.RawQuery)
+	if refused != nil {
+		v.refuseOAuth(w, refused)
+		return
+	}
+	target, err := url.Parse(a.redirectURI)
 	if err != nil {
-		writeOAuthError(w, badRequest("invalid_request", "the query is malformed"))
-		return
-	}
-	// Until client and redirect URI are proven, nothing may be redirected: the
-	// endpoint would send people wherever a link says.
-	c := v.client(q.Get("client_id"))
-	if c == nil || len(q["client_id"]) != 1 {
-		writeOAuthError(w, badRequest("invalid_request", "the client is unknown"))
-		return
-	}
-	target, err := url.Parse(q.Get("redirect_uri"))
-	if err != nil || len(q["redirect_uri"]) != 1 || !registeredRedirect(c.RedirectURIs, q.Get("redirect_uri")) {
-		writeOAuthError(w, badRequest("invalid_request", "the redirect URI is not registered"))
+		v.refuseOAuth(w, badRequest("invalid_request", "the redirect URI is malformed"))
 		return
 	}
 	answer := url.Values{"iss": {v.options.Issuer}} // RFC 9207
-	if state := q.Get("state"); state != "" && len(state) <= maxStateChars {
-		answer.Set("state", state)
+	if a.state != "" && len(a.state) <= maxStateChars {
+		answer.Set("state", a.state)
 	}
-	if granted, refused := v.grant(c, q); refused != nil {
-		answer.Set("error", refused.Code)
-		answer.Set("error_description", refused.Description)
+	if a.refused != nil {
+		answer.Set("error", a.refused.Code)
+		answer.Set("error_description", a.refused.Description)
 	} else {
-		answer.Set("code", v.keep(granted))
+		answer.Set("code", v.keep(a.code))
 	}
 	query := target.Query()
 	for name, values := range answer {
@@ -72,13 +78,48 @@ func (v *Vouch) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusFound)
 }
 
+// readAuthorization reads a request. Until client and redirect URI are proven,
+// nothing may be redirected: the endpoint would send people wherever a link
+// says.
+func (v *Vouch) readAuthorization(query string) (*authorization, *oauthError) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, badRequest("invalid_request", "the query is malformed")
+	}
+	c := v.client(q.Get("client_id"))
+	switch {
+	case c == nil || len(q["client_id"]) != 1:
+		return nil, badRequest("invalid_request", "the client is unknown")
+	case v.latest() && q.Has("request_uri"):
+		return v.takePushed(c, q)
+	}
+	a, refused := v.readDirect(c, q)
+	// FAPI 2.0 section 5.3.2.2: a request that passed through the browser may
+	// have been changed there.
+	if refused == nil && c.fapi() {
+		a.refused = badRequest("invalid_request", "this client must push its requests")
+	}
+	return a, refused
+}
+
+// readDirect reads a request from its parameters.
+func (v *Vouch) readDirect(c *client, q url.Values) (*authorization, *oauthError) {
+	uri := q.Get("redirect_uri")
+	if len(q["redirect_uri"]) != 1 || !registeredRedirect(c.metadata.RedirectURIs, uri) {
+		return nil, badRequest("invalid_request", "the redirect URI is not registered")
+	}
+	a := &authorization{redirectURI: uri, state: q.Get("state")}
+	a.code, a.refused = v.grant(c, q)
+	return a, nil
+}
+
 // grant decides about an authorization request whose client and redirect URI
 // are good.
 func (v *Vouch) grant(c *client, q url.Values) (*code, *oauthError) {
 	bad := func(why string) (*code, *oauthError) { return nil, badRequest("invalid_request", why) }
 	for _, name := range []string{
 		"response_type", "response_mode", "scope", "state", "resource", "nonce",
-		"code_challenge", "code_challenge_method", "request", "request_uri",
+		"code_challenge", "code_challenge_method", "request", "request_uri", "dpop_jkt",
 	} {
 		if len(q[name]) > 1 {
 			return bad("a parameter is repeated")
@@ -111,17 +152,24 @@ func (v *Vouch) grant(c *client, q url.Values) (*code, *oauthError) {
 	if !ok {
 		return nil, badRequest("invalid_target", "the resource is not acceptable")
 	}
-	now := v.options.Now()
-	return &code{
-		id: newUUID(now), clientID: c.ID, redirectURI: q.Get("redirect_uri"), audience: audience,
+	asked := &code{
+		clientID: c.id, redirectURI: q.Get("redirect_uri"), audience: audience,
 		challenge: q.Get("code_challenge"), scope: q.Get("scope"), nonce: q.Get("nonce"),
-		authTime: now, expires: now.Add(codeLifetime),
-	}, nil
+		life: codeLifetime,
+	}
+	if v.latest() {
+		asked.thumbprint = q.Get("dpop_jkt") // RFC 9449 section 10
+	}
+	if c.fapi() {
+		asked.life = fapiCodeLifetime
+	}
+	return asked, nil
 }
 
-// keep stores what a new code stands for, and returns the code.
+// keep makes a code for a request that the person has just approved.
 func (v *Vouch) keep(g *code) string {
-	now := v.options.Now()
+	now := v.now()
+	g.id, g.authTime, g.expires = newUUID(now), now, now.Add(g.life)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.codes) >= maxCodes {
@@ -155,10 +203,10 @@ func narrow(c *client, resource string) (audience string, ok bool) {
 		return "", true
 	}
 	audience, ok = normalizeResource(resource)
-	if !ok || len(c.ResourceURIs) == 0 {
+	if !ok || len(c.resourceURIs) == 0 {
 		return audience, ok
 	}
-	allowed := slices.ContainsFunc(c.ResourceURIs, func(one string) bool {
+	allowed := slices.ContainsFunc(c.resourceURIs, func(one string) bool {
 		normal, ok := normalizeResource(one)
 		return ok && normal == audience
 	})

@@ -1,18 +1,20 @@
 package vouchtest
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+)
 
 // serveDiscovery serves the metadata of RFC 8414 and OpenID Connect Discovery.
-// It advertises what this server does, so without PAR, private_key_jwt, DPoP
-// and the grants that need them.
+// It advertises what this server does: no request objects, introspection, device
+// grant or mutual TLS, and before Latest nothing that needs a client's key.
 func (v *Vouch) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	issuer := v.options.Issuer
 	idTokenAlgs := []string{"ES256"}
 	if !v.options.NoRSA {
 		idTokenAlgs = []string{"RS256", "ES256"}
 	}
-	cacheable(w)
-	writeJSON(w, http.StatusOK, map[string]any{
+	metadata := map[string]any{
 		"issuer":                 issuer,
 		"authorization_endpoint": issuer + "/oauth/authorize",
 		"token_endpoint":         issuer + "/oauth/token",
@@ -24,12 +26,12 @@ func (v *Vouch) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"scopes_supported":                           scopesSupported(),
 		"response_types_supported":                   []string{"code"},
 		"response_modes_supported":                   []string{"query"},
-		"grant_types_supported":                      []string{grantCode},
+		"grant_types_supported":                      v.grantTypes(),
 		"subject_types_supported":                    []string{"public"},
 		"code_challenge_methods_supported":           []string{"S256"},
 		"id_token_signing_alg_values_supported":      idTokenAlgs,
-		"token_endpoint_auth_methods_supported":      authMethods(),
-		"revocation_endpoint_auth_methods_supported": authMethods(),
+		"token_endpoint_auth_methods_supported":      v.authMethods(),
+		"revocation_endpoint_auth_methods_supported": v.authMethods(),
 		"acr_values_supported":                       []string{acrHardware},
 
 		"require_pushed_authorization_requests": false,
@@ -43,7 +45,19 @@ func (v *Vouch) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 			"email", "email_verified", "amr", "acr",
 		},
 		"authorization_response_iss_parameter_supported": true,
-	})
+	}
+	if v.latest() {
+		maps.Copy(metadata, map[string]any{
+			"pushed_authorization_request_endpoint":                 issuer + "/oauth/par",
+			"request_uri_parameter_supported":                       true,
+			"require_request_uri_registration":                      false,
+			"token_endpoint_auth_signing_alg_values_supported":      assertionAlgs(false),
+			"revocation_endpoint_auth_signing_alg_values_supported": assertionAlgs(false),
+			"dpop_signing_alg_values_supported":                     proofAlgs(),
+		})
+	}
+	cacheable(w)
+	writeJSON(w, http.StatusOK, metadata)
 }
 
 // serveProtectedResource describes the credential API (RFC 9728).
@@ -58,6 +72,19 @@ func (v *Vouch) serveProtectedResource(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
+func (v *Vouch) grantTypes() []string {
+	if v.latest() {
+		return []string{grantCode, grantExchange}
+	}
+	return []string{grantCode}
+}
+
 func scopesSupported() []string { return []string{"openid", "email"} }
 
-func authMethods() []string { return []string{authNone, authBasic, authPost} }
+func (v *Vouch) authMethods() []string {
+	methods := []string{authNone, authBasic, authPost}
+	if v.latest() {
+		methods = append(methods, authPrivateKey)
+	}
+	return methods
+}

@@ -159,7 +159,7 @@ func (t *Tap) disturb(w http.ResponseWriter, r *http.Request) {
 		a.header.Set(contentTypeField, "text/html; charset=utf-8")
 		a.copyTo(w)
 	default:
-		t.spoil(w, f)
+		t.spoil(w, r, f)
 	}
 }
 
@@ -178,7 +178,7 @@ func waitFor(r *http.Request, d time.Duration, cleared <-chan struct{}) bool {
 }
 
 // spoil writes the answers that have nothing to do with the request.
-func (t *Tap) spoil(w http.ResponseWriter, f *Fault) {
+func (t *Tap) spoil(w http.ResponseWriter, r *http.Request, f *Fault) {
 	h := w.Header()
 	switch f.Kind {
 	case FaultStatus:
@@ -186,7 +186,7 @@ func (t *Tap) spoil(w http.ResponseWriter, f *Fault) {
 		if status == 0 {
 			status = http.StatusInternalServerError
 		}
-		t.options.fail(w, status, f.Code)
+		t.options.fail(w, r, status, f.Code)
 	case FaultRateLimited:
 		seconds := f.RetryAfter
 		if seconds == 0 {

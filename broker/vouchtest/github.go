@@ -41,8 +41,8 @@ func DefaultGitHub() GitHub {
 }
 
 // githubToken serves POST /v1/credentials/github/token.
-func (v *Vouch) githubToken(w http.ResponseWriter, r *http.Request, body []byte) {
-	members, ok := readJSON(w, r, body)
+func (v *Vouch) githubToken(w http.ResponseWriter, r *http.Request, c call) {
+	members, ok := readJSON(w, r, c.body)
 	if !ok {
 		return
 	}
@@ -64,7 +64,7 @@ func (v *Vouch) githubToken(w http.ResponseWriter, r *http.Request, body []byte)
 	}
 	answer := map[string]any{
 		"token":       newInstallationToken(),
-		"expires_at":  v.options.Now().Add(installationTokenLifetime).UTC().Format(time.RFC3339),
+		"expires_at":  v.now().Add(installationTokenLifetime).UTC().Format(time.RFC3339),
 		"expires_in":  int64(installationTokenLifetime.Seconds()),
 		"permissions": map[string]string{"contents": "write", "metadata": "read"},
 	}

@@ -63,22 +63,29 @@ func (l *limiter) take(key string, t tier, now time.Time) (remaining int, wait t
 
 // limited puts a rate limit before a handler.
 func (v *Vouch) limited(t tier, h http.HandlerFunc) http.HandlerFunc {
-	if !v.options.RateLimit {
-		return h
-	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		remaining, wait := v.limits.take(t.name+" "+network(r.RemoteAddr), t, v.options.Now())
-		w.Header().Set("x-ratelimit-limit", strconv.Itoa(t.burst))
-		w.Header().Set("x-ratelimit-remaining", strconv.Itoa(remaining))
-		if wait > 0 {
-			seconds := strconv.Itoa(int((wait + time.Second - 1) / time.Second))
-			w.Header().Set("Retry-After", seconds)
-			w.Header().Set("x-ratelimit-after", seconds)
-			writeText(w, http.StatusTooManyRequests, fmt.Sprintf("Too Many Requests! Wait for %ss", seconds))
-			return
+		if v.admit(w, r, t) {
+			h(w, r)
 		}
-		h(w, r)
 	}
+}
+
+// admit counts a request and answers it when it is one too many.
+func (v *Vouch) admit(w http.ResponseWriter, r *http.Request, t tier) bool {
+	if !v.options.RateLimit {
+		return true
+	}
+	remaining, wait := v.limits.take(t.name+" "+network(r.RemoteAddr), t, v.now())
+	w.Header().Set("x-ratelimit-limit", strconv.Itoa(t.burst))
+	w.Header().Set("x-ratelimit-remaining", strconv.Itoa(remaining))
+	if wait <= 0 {
+		return true
+	}
+	seconds := strconv.Itoa(int((wait + time.Second - 1) / time.Second))
+	w.Header().Set("Retry-After", seconds)
+	w.Header().Set("x-ratelimit-after", seconds)
+	writeText(w, http.StatusTooManyRequests, fmt.Sprintf("Too Many Requests! Wait for %ss", seconds))
+	return false
 }
 
 // network is what Vouch counts by: an IPv4 address or an IPv6 /64.

@@ -3,11 +3,9 @@ package vouchtest
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -64,15 +62,17 @@ type Flaws struct {
 // claims. It panics when the options cannot be signed, which is a mistake in
 // the test.
 func (v *Vouch) MintAccessToken(o TokenOptions) string {
-	token, err := v.mintAccess(o, v.options.Now(), "")
+	token, err := v.mintAccess(o, v.now(), "")
 	if err != nil {
 		panic(err)
 	}
 	return token
 }
 
+// mintAccess mints a token. A zero authTime stands for a token that was exchanged
+// and so says nothing of a ceremony's time.
 func (v *Vouch) mintAccess(o TokenOptions, authTime time.Time, codeID string) (string, error) {
-	now := v.options.Now()
+	now := v.now()
 	if o.ClientID == "" {
 		o.ClientID = DefaultClientID
 	}
@@ -92,12 +92,14 @@ func (v *Vouch) mintAccess(o TokenOptions, authTime time.Time, codeID string) (s
 		"iss": v.options.Issuer, "sub": person.Subject, "aud": o.Audience,
 		"exp": expires.Unix(), "iat": issued.Unix(), "nbf": issued.Unix(),
 		"jti": newUUID(now), "client_id": o.ClientID,
-		"hardware_verified": person.HardwareVerified && !o.WithoutHardware,
+		"hardware_verified": v.hardware() && !o.WithoutHardware,
 	}
 	if claims["hardware_verified"] == true {
-		claims["auth_time"] = authTime.Unix()
 		claims["amr"] = hardwareMethods()
 		claims["acr"] = acrHardware
+	}
+	if claims["hardware_verified"] == true && !authTime.IsZero() {
+		claims["auth_time"] = authTime.Unix()
 	}
 	if o.Scope != "" {
 		claims["scope"] = o.Scope
@@ -148,10 +150,10 @@ func override(members, by map[string]any) {
 
 // idToken returns the OpenID Connect ID token that goes with an access token.
 func (v *Vouch) idToken(c *client, g *code, accessToken string) (string, error) {
-	now := v.options.Now()
+	now := v.now()
 	half := sha256.Sum256([]byte(accessToken))
 	claims := jwt.MapClaims{
-		"iss": v.options.Issuer, "sub": v.options.Person.Subject, "aud": c.ID,
+		"iss": v.options.Issuer, "sub": v.options.Person.Subject, "aud": c.id,
 		"exp": now.Add(v.lifetime).Unix(), "iat": now.Unix(), "auth_time": g.authTime.Unix(),
 		"at_hash": base64.RawURLEncoding.EncodeToString(half[:16]),
 	}
@@ -162,10 +164,10 @@ func (v *Vouch) idToken(c *client, g *code, accessToken string) (string, error) 
 		claims["email"] = v.options.Person.Email
 		claims["email_verified"] = true
 	}
-	if v.options.Person.HardwareVerified {
+	if v.hardware() {
 		claims["amr"], claims["acr"] = hardwareMethods(), acrHardware
 	}
-	token, err := v.sign(c.idTokenAlg, "JWT", claims, Flaws{})
+	token, err := v.sign(c.metadata.IDTokenAlg, "JWT", claims, Flaws{})
 	if err != nil {
 		return "", fmt.Errorf("ID token: %w", err)
 	}
@@ -176,6 +178,9 @@ func (v *Vouch) idToken(c *client, g *code, accessToken string) (string, error) 
 type AWSTokenOptions struct {
 	// RoleARN pins the token to a role; empty leaves the pin out.
 	RoleARN string
+	// Source names the agent behind the request: it makes the session tags of
+	// an AI's. Empty leaves them out.
+	Source string
 	// Lifetime is the session's when 0; a negative one has passed.
 	Lifetime time.Duration
 	// Flaws make the token wrong.
@@ -193,7 +198,7 @@ func (v *Vouch) MintAWSToken(o AWSTokenOptions) string {
 }
 
 func (v *Vouch) mintAWS(o AWSTokenOptions) (string, error) {
-	now := v.options.Now()
+	now := v.now()
 	if o.Lifetime == 0 {
 		o.Lifetime = v.lifetime
 	}
@@ -217,6 +222,10 @@ func (v *Vouch) mintAWS(o AWSTokenOptions) (string, error) {
 		claims["hd"] = person.Domain
 		tags["vouch:Domain"] = []string{person.Domain}
 	}
+	if o.Source != "" {
+		tags["vouch:AccessType"] = []string{"ai"}
+		tags["vouch:Agent"] = []string{o.Source}
+	}
 	claims[claimTags] = map[string]any{
 		"principal_tags":      tags,
 		"transitive_tag_keys": slices.Sorted(maps.Keys(tags)),
@@ -225,45 +234,4 @@ func (v *Vouch) mintAWS(o AWSTokenOptions) (string, error) {
 		claims[claimRoles] = []string{o.RoleARN}
 	}
 	return v.sign("RS256", "JWT", claims, o.Flaws)
-}
-
-// accessClaims are what the credential API reads of an access token.
-type accessClaims struct {
-	jwt.RegisteredClaims
-	ClientID         string          `json:"client_id"`
-	Scope            string          `json:"scope"`
-	HardwareVerified bool            `json:"hardware_verified"`
-	Confirmation     json.RawMessage `json:"cnf"`
-}
-
-// check verifies an access token as every resource of Vouch does: signature,
-// type, issuer, times, session, person. It does not look at the audience.
-func (v *Vouch) check(token string) (*accessClaims, *apiError) {
-	invalid := func(why string) (*accessClaims, *apiError) {
-		return nil, &apiError{http.StatusUnauthorized, "invalid_token", why}
-	}
-	keys := v.signing()
-	parser := jwt.NewParser(
-		jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(v.options.Issuer),
-		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(),
-		jwt.WithTimeFunc(v.options.Now),
-	)
-	claims := &accessClaims{}
-	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
-		// Without the type, an ID token would pass for an access token.
-		if t.Header["typ"] != accessTokenType || t.Header["kid"] != keys.ecID {
-			return nil, jwt.ErrTokenUnverifiable
-		}
-		return &keys.ec.PublicKey, nil
-	})
-	if err != nil {
-		return invalid("the access token is invalid or expired")
-	}
-	if !v.known(token) {
-		return invalid("the session is over")
-	}
-	if claims.Subject != v.options.Person.Subject {
-		return nil, &apiError{http.StatusUnauthorized, "unauthorized", "user not found"}
-	}
-	return claims, nil
 }

@@ -25,8 +25,8 @@ type registered struct {
 func (v *Vouch) serveRegister(w http.ResponseWriter, r *http.Request) {
 	// Registration is open, but a token that is sent must be good: a client
 	// must not end up ownerless because its owner's session ran out.
-	if auth := r.Header.Get("Authorization"); auth != "" {
-		if _, refused := v.check(strings.TrimPrefix(auth, "Bearer ")); refused != nil {
+	if r.Header.Get("Authorization") != "" {
+		if _, refused := v.authenticate(r); refused != nil {
 			v.challenge(w, *refused)
 			writeJSON(w, http.StatusUnauthorized, oauthError{Code: "invalid_token", Description: refused.Message})
 			return
@@ -34,15 +34,15 @@ func (v *Vouch) serveRegister(w http.ResponseWriter, r *http.Request) {
 	}
 	m, refused := v.readRegistration(r)
 	if refused != nil {
-		writeOAuthError(w, refused)
+		v.refuseOAuth(w, refused)
 		return
 	}
-	now := v.options.Now()
+	now := v.now()
 	c := &client{issued: now}
-	c.ID = newUUID(now)
+	c.id = newUUID(now)
 	v.adopt(c, m)
 	v.mu.Lock()
-	v.clients[c.ID] = c
+	v.clients[c.id] = c
 	v.mu.Unlock()
 	writeJSON(w, http.StatusCreated, v.describe(c))
 }
@@ -53,32 +53,54 @@ func (v *Vouch) serveRegistration(w http.ResponseWriter, r *http.Request) {
 	c := v.client(r.PathValue("id"))
 	if c == nil || c.registrationToken == "" || c.registrationToken != presented {
 		v.voidRegistrationToken(presented)
-		v.challenge(w, apiError{Code: "invalid_token", Message: "the registration access token is not valid"})
-		writeJSON(w, http.StatusUnauthorized, oauthError{Code: "invalid_token", Description: "the registration access token is not valid"})
+		v.refuseRegistrationToken(w)
 		return
 	}
 	switch r.Method {
 	case http.MethodGet:
 		writeJSON(w, http.StatusOK, v.describe(c))
 	case http.MethodDelete:
-		v.mu.Lock()
-		delete(v.clients, c.ID)
-		v.mu.Unlock()
-		w.WriteHeader(http.StatusNoContent)
-	case http.MethodPut:
-		m, refused := v.readRegistration(r)
-		if refused != nil {
-			writeOAuthError(w, refused)
+		if !v.replaceClient(c, nil) {
+			v.refuseRegistrationToken(w)
 			return
 		}
-		// Clients are replaced, never changed: others may be reading this one.
+		w.WriteHeader(http.StatusNoContent)
+	case http.MethodPut:
+		m, refused := v.readReplacement(r, c)
+		if refused != nil {
+			v.refuseOAuth(w, refused)
+			return
+		}
 		next := *c
 		v.adopt(&next, m)
-		v.mu.Lock()
-		v.clients[c.ID] = &next
-		v.mu.Unlock()
+		if !v.replaceClient(c, &next) {
+			v.refuseRegistrationToken(w)
+			return
+		}
 		writeJSON(w, http.StatusOK, v.describe(&next))
 	}
+}
+
+func (v *Vouch) refuseRegistrationToken(w http.ResponseWriter) {
+	const why = "the registration access token is not valid"
+	v.challenge(w, apiError{Code: "invalid_token", Message: why})
+	writeJSON(w, http.StatusUnauthorized, oauthError{Code: "invalid_token", Description: why})
+}
+
+// replaceClient puts next, or nothing when it is nil, in the place of c. It
+// fails when another request was faster: the token of that c is dead.
+func (v *Vouch) replaceClient(c, next *client) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.clients[c.id] != c {
+		return false
+	}
+	if next == nil {
+		delete(v.clients, c.id)
+	} else {
+		v.clients[c.id] = next
+	}
+	return true
 }
 
 // voidRegistrationToken ends a registration token that was used for another
@@ -102,24 +124,22 @@ func (v *Vouch) voidRegistrationToken(token string) {
 // authenticates with one, a secret.
 func (v *Vouch) adopt(c *client, m registration) {
 	c.metadata = m
-	c.idTokenAlg = m.IDTokenAlg
-	c.RedirectURIs = m.RedirectURIs
 	c.registrationToken = newSecret()
 	switch {
-	case m.AuthMethod == authNone:
-		c.Secret = ""
-	case c.Secret == "":
-		c.Secret = secretPrefix + newSecret()
+	case m.AuthMethod == authNone, m.AuthMethod == authPrivateKey:
+		c.secret = ""
+	case c.secret == "":
+		c.secret = secretPrefix + newSecret()
 	}
 }
 
 func (v *Vouch) describe(c *client) registered {
 	answer := registered{
-		ClientID: c.ID, IssuedAt: c.issued.Unix(), RegistrationToken: c.registrationToken,
-		RegistrationURI: v.options.Issuer + "/oauth/register/" + c.ID, registration: c.metadata,
+		ClientID: c.id, IssuedAt: c.issued.Unix(), RegistrationToken: c.registrationToken,
+		RegistrationURI: v.options.Issuer + "/oauth/register/" + c.id, registration: c.metadata,
 	}
-	if c.Secret != "" {
-		answer.Secret, answer.SecretExpiresAt = c.Secret, new(int64) // 0: never
+	if c.secret != "" {
+		answer.Secret, answer.SecretExpiresAt = c.secret, new(int64) // 0: never
 	}
 	return answer
 }
@@ -138,4 +158,33 @@ func (v *Vouch) readRegistration(r *http.Request) (registration, *oauthError) {
 	}
 	v.fillRegistration(&m)
 	return m, v.checkRegistration(&m)
+}
+
+// readReplacement reads metadata that shall take the place of a client's. A
+// replacement names the client, and leaves out what the server alone decides
+// (RFC 7592 section 2.2).
+func (v *Vouch) readReplacement(r *http.Request, c *client) (registration, *oauthError) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return registration{}, badRequest("invalid_client_metadata", "the body could not be read")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	m, refused := v.readRegistration(r)
+	if refused != nil || !v.latest() {
+		return m, refused
+	}
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal(body, &members) // it was an object a moment ago
+	for _, name := range []string{
+		"registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at",
+	} {
+		if members[name] != nil {
+			return m, badRequest("invalid_client_metadata", name+" is not for the client to set")
+		}
+	}
+	var id string
+	if !member(members, "client_id", &id) || id != c.id {
+		return m, badRequest("invalid_client_metadata", "client_id is missing or another client's")
+	}
+	return m, nil
 }

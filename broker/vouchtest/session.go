@@ -11,7 +11,7 @@ type session struct {
 }
 
 func (v *Vouch) remember(token string, s *session) {
-	now := v.options.Now()
+	now := v.now()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.sessions) >= maxSessions {
@@ -28,6 +28,17 @@ func (v *Vouch) known(token string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.sessions[digestOf(token)] != nil
+}
+
+// codeOf returns the id of the authorization code behind a token, empty for
+// none.
+func (v *Vouch) codeOf(token string) string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s := v.sessions[digestOf(token)]; s != nil {
+		return s.codeID
+	}
+	return ""
 }
 
 // Revoke ends the session of an access token, as a logout does, and reports

@@ -14,8 +14,8 @@ import (
 var errPublicKey = errors.New("not a public key in OpenSSH's one-line form")
 
 // sshCertificate serves POST /v1/credentials/ssh.
-func (v *Vouch) sshCertificate(w http.ResponseWriter, r *http.Request, body []byte) {
-	members, ok := readJSON(w, r, body)
+func (v *Vouch) sshCertificate(w http.ResponseWriter, r *http.Request, c call) {
+	members, ok := readJSON(w, r, c.body)
 	if !ok {
 		return
 	}
@@ -74,7 +74,7 @@ func (v *Vouch) certify(key ssh.PublicKey) (*ssh.Certificate, error) {
 	email := v.options.Person.Email
 	lower := strings.ToLower(email)
 	local, _, _ := strings.Cut(lower, "@")
-	now := v.options.Now()
+	now := v.now()
 	var serial [8]byte
 	_, _ = rand.Read(serial[:]) // never fails: it ends the program instead
 	certificate := &ssh.Certificate{

@@ -114,7 +114,7 @@ func (s *STS) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // failWith answers the way STS's own failures look. See Fault.
-func (s *STS) failWith(w http.ResponseWriter, status int, code string) {
+func (s *STS) failWith(w http.ResponseWriter, _ *http.Request, status int, code string) {
 	if code == "" {
 		code = "InternalFailure"
 	}

@@ -72,7 +72,7 @@ type tapOptions struct {
 	logf func(format string, args ...any)
 	next http.Handler
 	// fail writes a failure in the server's own form. A code may be empty.
-	fail func(w http.ResponseWriter, status int, code string)
+	fail func(w http.ResponseWriter, r *http.Request, status int, code string)
 }
 
 func newTap(o tapOptions) *Tap {

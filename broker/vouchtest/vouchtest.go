@@ -6,15 +6,21 @@
 // through. Nothing in it is fit for production: it approves every sign-in, it
 // keeps its state in memory, and it shows tests what it received.
 //
-// It stands for a Vouch before v2026.6.3: the credential API takes a plain
-// Bearer token and does not look at its audience. Options.RequireSignatures
-// makes it refuse as later servers do. It does not verify request signatures,
-// DPoP proofs or client assertions, and it says so by not advertising them. The
-// checks of one call to the credential API are the steps in Vouch.credential, in
-// Vouch's order, so that the missing ones have their place.
+// Options.Version says which Vouch it is. RelayEra is one before v2026.6.3: the
+// credential API takes a plain Bearer token and does not look at its audience,
+// and Options.RequireSignatures makes it refuse as later servers do. Latest is
+// v2026.10.1 in full, as far as a broker meets it: private_key_jwt, DPoP, pushed
+// authorization requests, RFC 9421 signatures with r||s, the audience, nonces
+// and token exchange. Neither has request objects, introspection, the device
+// grant, mutual TLS, or actors and ID tokens in an exchange; discovery does not
+// advertise them. The checks of one call to the credential API are the steps in
+// Vouch.credential, in Vouch's order.
 //
 // Where Vouch's or AWS's behaviour is not established, the stricter choice was
-// taken.
+// taken: a FAPI client needs a DPoP proof for PAR too, an assertion names its
+// key, a pushed request stands alone in the browser's URL, structured fields
+// come in their canonical form. One choice is not: the parameters of a signature
+// may come in any order, although Vouch was once found to expect its own.
 package vouchtest
 
 import (
@@ -26,6 +32,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -37,6 +44,8 @@ const defaultSessionHours = 8
 type Options struct {
 	// Issuer is the base URL, without path, query or trailing slash.
 	Issuer string
+	// Version is the server's behaviour; empty means RelayEra.
+	Version Version
 	// Now is the server's clock; nil means time.Now.
 	Now func() time.Time
 	// Person is who signs in. The zero Person stands for DefaultPerson.
@@ -44,9 +53,10 @@ type Options struct {
 	// SessionHours is the life of access tokens, AWS ID tokens and SSH
 	// certificates; 0 means 8.
 	SessionHours int
-	// RequireSignatures refuses every request to the credential API that Vouch
-	// wants signed. Unsigned requests get the text answer of v2026.6.3 and
-	// later; signed ones too, without its hint, as no signature is verified.
+	// RequireSignatures makes a RelayEra server refuse every request to the
+	// credential API that Vouch wants signed, as no signature is verified there.
+	// Unsigned requests get the text answer of v2026.6.3 and later; signed ones
+	// too, without its hint. Latest verifies signatures with or without it.
 	RequireSignatures bool
 	// RateLimit switches Vouch's rate limits and their headers on.
 	RateLimit bool
@@ -96,14 +106,20 @@ type Vouch struct {
 	github   GitHub
 	routes   *http.ServeMux
 	limits   limiter
+	nonces   memory     // of DPoP and of request signatures
+	spent    memory     // jtis of client assertions and DPoP proofs
 	sshCA    ssh.Signer // nil without a certificate authority
 	lifetime time.Duration
+
+	skew         atomic.Int64 // a time.Duration
+	softwareOnly atomic.Bool
 
 	mu       sync.Mutex
 	keys     *signingKeys
 	rotation int
 	clients  map[string]*client
 	codes    map[digest]*code
+	pushed   map[digest]*pushed
 	sessions map[digest]*session
 }
 
@@ -113,6 +129,9 @@ func New(o Options) (*Vouch, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") ||
 		o.Issuer != u.Scheme+"://"+u.Host {
 		return nil, fmt.Errorf("issuer %q is not a base URL", o.Issuer)
+	}
+	if o.Version != RelayEra && o.Version != Latest {
+		return nil, fmt.Errorf("version %q is unknown", o.Version)
 	}
 	fillDefaults(&o)
 	if !strings.Contains(o.Person.Email, "@") || o.Person.Subject == "" {
@@ -125,6 +144,7 @@ func New(o Options) (*Vouch, error) {
 		lifetime: time.Duration(o.SessionHours) * time.Hour,
 		clients:  map[string]*client{},
 		codes:    map[digest]*code{},
+		pushed:   map[digest]*pushed{},
 		sessions: map[digest]*session{},
 	}
 	if v.keys, err = newSigningKeys(o.NoRSA, 0); err != nil {
@@ -137,7 +157,7 @@ func New(o Options) (*Vouch, error) {
 	}
 	v.routes = v.newRoutes()
 	v.Tap = newTap(tapOptions{
-		now: o.Now, logf: o.Logf, next: http.HandlerFunc(v.serve), fail: v.failWith,
+		now: v.now, logf: o.Logf, next: http.HandlerFunc(v.serve), fail: v.failWith,
 	})
 	return v, nil
 }
@@ -183,12 +203,15 @@ func (v *Vouch) newRoutes() *http.ServeMux {
 	limited(tierAuthentication, "PUT /oauth/register/{id}", v.serveRegistration)
 	limited(tierAuthentication, "DELETE /oauth/register/{id}", v.serveRegistration)
 	limited(tierAuthentication, "POST /oauth/token", v.serveToken)
+	if v.latest() {
+		limited(tierAuthentication, "POST /oauth/par", v.servePushed)
+	}
 	limited(tierGeneral, "GET /oauth/authorize", v.serveAuthorize)
 	limited(tierGeneral, "POST /oauth/revoke", v.serveRevoke)
 
-	limited(tierCredential, "GET /v1/credentials/aws/token", v.credential(v.awsToken))
-	limited(tierCredential, "POST /v1/credentials/github/token", v.credential(v.githubToken))
-	limited(tierCredential, "POST /v1/credentials/ssh", v.credential(v.sshCertificate))
+	mux.HandleFunc("GET /v1/credentials/aws/token", v.credential(v.awsToken))
+	mux.HandleFunc("POST /v1/credentials/github/token", v.credential(v.githubToken))
+	mux.HandleFunc("POST /v1/credentials/ssh", v.credential(v.sshCertificate))
 	limited(tierGeneral, "GET /v1/credentials/github/status", v.serveGitHubStatus)
 	limited(tierGeneral, "GET /v1/credentials/ssh/ca", v.serveSSHCA)
 	return mux

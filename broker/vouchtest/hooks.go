@@ -1,0 +1,22 @@
+package vouchtest
+
+import "time"
+
+// now is the server's clock, skewed if a test asked for that.
+func (v *Vouch) now() time.Time {
+	return v.options.Now().Add(time.Duration(v.skew.Load()))
+}
+
+// SkewClock sets the server's clock by to fast, or slow when by is negative,
+// until the next call. An STS that trusts this server keeps the right time.
+func (v *Vouch) SkewClock(by time.Duration) { v.skew.Store(int64(by)) }
+
+// RefuseHardware, while refuse is true, makes sign-ins end without the FIDO2
+// ceremony and the credential API treat tokens from before like theirs, with 403
+// hardware_required.
+func (v *Vouch) RefuseHardware(refuse bool) { v.softwareOnly.Store(refuse) }
+
+// hardware reports whether a sign-in now includes the ceremony.
+func (v *Vouch) hardware() bool {
+	return v.options.Person.HardwareVerified && !v.softwareOnly.Load()
+}
