@@ -1,0 +1,476 @@
+package authserver_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/secret"
+)
+
+// TestAuthorizationRequests: before the redirect URI is proven a fault goes to
+// a page, after that to the app.
+func TestAuthorizationRequests(t *testing.T) {
+	f := newFixture(t)
+	a := f.newApp()
+	tests := []struct {
+		name   string
+		change func(q url.Values)
+		code   string // told to the app; "": on a page
+	}{
+		{"no client", func(q url.Values) { q.Del("client_id") }, ""},
+		{"two clients", func(q url.Values) { q.Add("client_id", a.id) }, ""},
+		{"client that is no registration", func(q url.Values) { q.Set("client_id", "7") }, ""},
+		{"client that is an http URL", func(q url.Values) { q.Set("client_id", "http://app.example/client.json") }, ""},
+		{"client that cannot be fetched", func(q url.Values) { q.Set("client_id", "https://app.example/client.json") }, ""},
+		{"no redirect URI", func(q url.Values) { q.Del("redirect_uri") }, ""},
+		{"two redirect URIs", func(q url.Values) { q.Add("redirect_uri", a.redirectURI) }, ""},
+		{"other redirect URI", func(q url.Values) { q.Set("redirect_uri", "https://evil.example/cb") }, ""},
+		{"redirect URI with a path behind", func(q url.Values) { q.Set("redirect_uri", a.redirectURI+"/x") }, ""},
+		{"redirect URI with a query behind", func(q url.Values) { q.Set("redirect_uri", a.redirectURI+"?x") }, ""},
+		{"redirect URI in capitals", func(q url.Values) { q.Set("redirect_uri", "https://APP.example/cb") }, ""},
+		{"other fault besides a wrong redirect URI", func(q url.Values) { q.Set("redirect_uri", "https://evil.example/cb"); q.Del("response_type") }, ""},
+
+		{"no response type", func(q url.Values) { q.Del("response_type") }, "invalid_request"},
+		{"implicit", func(q url.Values) { q.Set("response_type", "token") }, "unsupported_response_type"},
+		{"hybrid", func(q url.Values) { q.Set("response_type", "code id_token") }, "unsupported_response_type"},
+		{"response in the fragment", func(q url.Values) { q.Set("response_mode", "fragment") }, "invalid_request"},
+		{"no challenge", func(q url.Values) { q.Del("code_challenge") }, "invalid_request"},
+		{"no method", func(q url.Values) { q.Del("code_challenge_method") }, "invalid_request"},
+		{"plain", func(q url.Values) { q.Set("code_challenge_method", "plain") }, "invalid_request"},
+		{"short challenge", func(q url.Values) { q.Set("code_challenge", "abc") }, "invalid_request"},
+		{"challenge in another spelling", func(q url.Values) { q.Set("code_challenge", q.Get("code_challenge")+"=") }, "invalid_request"},
+		{"challenge with loose bits", func(q url.Values) { q.Set("code_challenge", strings.Repeat("_", 43)) }, "invalid_request"},
+		{"two challenges", func(q url.Values) { q.Add("code_challenge", q.Get("code_challenge")) }, "invalid_request"},
+		{"unknown parameter twice", func(q url.Values) { q["x"] = []string{"1", "2"} }, "invalid_request"},
+		{"other resource", func(q url.Values) { q.Set("resource", "https://other.example/mcp") }, "invalid_target"},
+		{"other resource besides ours", func(q url.Values) { q.Add("resource", "https://other.example/mcp") }, "invalid_target"},
+		{"our origin", func(q url.Values) { q.Set("resource", f.url) }, "invalid_target"},
+		{"resource with a user", func(q url.Values) { q.Set("resource", strings.Replace(f.url, "://", "://x@", 1)+"/mcp") }, "invalid_target"},
+		{"resource with a query", func(q url.Values) { q.Set("resource", f.url+"/mcp?x") }, "invalid_target"},
+		{"unknown scopes only", func(q url.Values) { q.Set("scope", "openid AWS") }, "invalid_scope"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := f.query(a)
+			tt.change(q)
+			r := f.newBrowser().get(f.url + authserver.AuthorizePath + "?" + q.Encode())
+			if tt.code == "" {
+				f.wantPage(r, 400, "This sign-in cannot go on")
+			} else {
+				f.wantBack(r, a, tt.code)
+			}
+			if e := f.lastEvent(); e.Route != "authorize" || e.Error == "" || e.Reason == "" {
+				t.Errorf("logged %+v", e)
+			}
+		})
+	}
+	// On this machine the port is free, and the length is not.
+	long := f.register("Long", "http://localhost/"+strings.Repeat("x", 512-17))
+	f.newBrowser().open(f.query(long))
+	long.redirectURI = strings.Replace(long.redirectURI, "localhost", "localhost:65535", 1)
+	f.wantPage(f.newBrowser().get(f.url+authserver.AuthorizePath+"?"+f.query(long).Encode()), 400, "not one of the app")
+	f.wantPage(f.newBrowser().get(f.url+authserver.AuthorizePath+"?client_id=%zz"), 400, "malformed")
+	f.wantPage(f.newBrowser().get(f.url+authserver.AuthorizePath+"?x="+strings.Repeat("x", 8<<10)), 400, "malformed")
+}
+
+// TestLenientRequests: what must not be refused.
+func TestLenientRequests(t *testing.T) {
+	f := newFixture(t)
+	a := f.newApp()
+	tests := []struct {
+		name   string
+		change func(q url.Values)
+	}{
+		{"no resource", func(q url.Values) { q.Del("resource") }},
+		{"our resource twice", func(q url.Values) { q.Add("resource", f.Config.Resource) }},
+		{"resource with a slash", func(q url.Values) { q.Set("resource", f.Config.Resource+"/") }},
+		{"resource with its scheme in capitals", func(q url.Values) {
+			q.Set("resource", strings.Replace(f.Config.Resource, "https://", "HTTPS://", 1))
+		}},
+		{"scope of nothing", func(q url.Values) { q.Set("scope", " ") }},
+		{"response mode query", func(q url.Values) { q.Set("response_mode", "query") }},
+		{"unknown parameter", func(q url.Values) { q.Set("prompt", "consent") }},
+	}
+	for _, tt := range tests {
+		q := f.query(a)
+		tt.change(q)
+		if _, page := f.newBrowser().open(q); !strings.Contains(page.body, `value="github" checked`) {
+			t.Errorf("%s: not all scopes are asked for", tt.name)
+		}
+	}
+}
+
+func TestState(t *testing.T) {
+	f := newFixture(t)
+	a := f.newApp()
+	a.state = "x y&code=evil#\r\nSet-Cookie: a=b\x00é\"" // comes back as it was, and nothing breaks out
+	q := f.query(a)
+	b := f.newBrowser()
+	sealed, _ := b.open(q)
+	vouch := b.press("allow", sealed, "aws").location(t)
+	back := b.get(b.get(vouch.String()).location(t).String()).location(t)
+	if got := back.Query()["state"]; len(got) != 1 || got[0] != a.state || len(back.Query()["code"]) != 1 {
+		t.Errorf("state %q", got)
+	}
+
+	a.state = strings.Repeat("x", 1025)
+	r := b.get(f.url + authserver.AuthorizePath + "?" + f.query(a).Encode())
+	if q := r.location(t).Query(); q.Get("error") != "invalid_request" || q.Has("state") {
+		t.Errorf("a state that is too long: %v", q)
+	}
+	a.state = ""
+	b = f.newBrowser()
+	if back := b.get(b.begin(a)).location(t); back.Query().Has("state") || !back.Query().Has("code") {
+		t.Errorf("without state: %s", back)
+	}
+}
+
+// TestConsentForgeries: nobody but the person, on our page, in the same browser,
+// can press the button.
+func TestConsentForgeries(t *testing.T) {
+	f := newFixture(t)
+	a := f.newApp()
+	b := f.newBrowser()
+	sealed, _ := b.open(f.query(a))
+	stranger := f.newBrowser()
+	theirs, _ := stranger.open(f.query(a))
+	code := f.newBrowser().signIn(a)
+	pushed := len(f.vouch.pushed)
+
+	form := func(request string) string {
+		return url.Values{"request": {request}, "decision": {"allow"}, "scope": {"aws"}}.Encode()
+	}
+	tests := []struct {
+		name    string
+		browser *browser
+		header  http.Header
+		body    string
+	}{
+		{"without Origin", b, formHeader(""), form(sealed)},
+		{"from another site", b, formHeader("https://evil.example"), form(sealed)},
+		{"from a sandboxed page", b, formHeader("null"), form(sealed)},
+		{"from our host on http", b, formHeader(strings.Replace(f.url, "https:", "http:", 1)), form(sealed)},
+		{"from our host by a longer name", b, formHeader(f.url + ".evil.example"), form(sealed)},
+		{"with two Origins", b, http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {f.url, f.url}}, form(sealed)},
+		{"without cookie", f.newBrowser(), formHeader(f.url), form(sealed)},
+		{"with another browser's form", b, formHeader(f.url), form(theirs)},
+		{"in another browser", stranger, formHeader(f.url), form(sealed)},
+		{"without form", b, formHeader(f.url), form("")},
+		{"with an altered form", b, formHeader(f.url), form("A" + sealed[1:])},
+		{"with a code as form", b, formHeader(f.url), form(code)},
+		{"with the form twice", b, formHeader(f.url), form(sealed) + "&request=" + sealed},
+		{"as JSON", b, http.Header{"Content-Type": {"application/json"}, "Origin": {f.url}}, form(sealed)},
+		{"too long", b, formHeader(f.url), form(sealed) + "&x=" + strings.Repeat("x", 16<<10)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := tt.browser.do("POST", f.url+authserver.AuthorizePath, tt.header, tt.body)
+			f.wantPage(r, 403, "was not opened in this browser")
+			if len(f.vouch.pushed) != pushed {
+				t.Fatal("Vouch was asked")
+			}
+		})
+	}
+	// The form in the query is none, and nothing was spent by all that.
+	f.wantPage(b.do("POST", f.url+authserver.AuthorizePath+"?"+form(sealed), formHeader(f.url), ""), 403, "")
+	b.press("allow", sealed, "aws").location(t)
+	f.wait(10 * time.Minute)
+	f.wantPage(b.press("allow", sealed, "aws"), 403, "older than 10 minutes")
+}
+
+func TestRefusing(t *testing.T) {
+	f := newFixture(t)
+	a := f.newApp()
+	b := f.newBrowser()
+	q := f.query(a)
+	q.Set("scope", "aws ssh")
+	sealed, _ := b.open(q)
+	f.wantBack(b.press("deny", sealed, "aws"), a, "access_denied")
+	f.wantBack(b.press("", sealed, "aws"), a, "access_denied")
+	f.wantBack(b.press("allow", sealed), a, "access_denied")
+	f.wantBack(b.press("allow", sealed, "github"), a, "access_denied") // was never asked for
+	if len(f.vouch.pushed) != 0 {
+		t.Error("Vouch was asked")
+	}
+	vouch := b.press("allow", sealed, "ssh", "github").location(t)
+	code := b.get(b.get(vouch.String()).location(t).String()).location(t).Query().Get("code")
+	if r := f.post(authserver.TokenPath, tokenForm(a, code)); r.json(t)["scope"] != "ssh" {
+		t.Errorf("granted %v", r.body)
+	}
+}
+
+// TestCallbackForgeries: a sign-in ends only in the browser that began it, with
+// Vouch's own answer to it.
+func TestCallbackForgeries(t *testing.T) {
+	f := newFixture(t)
+	a := f.newApp()
+	cut := func(s, parameter string) string {
+		u, _ := url.Parse(s)
+		q := u.Query()
+		q.Del(parameter)
+		u.RawQuery = q.Encode()
+		return u.String()
+	}
+	tests := []struct {
+		name string
+		try  func(b *browser, callback string) reply
+	}{
+		{"in a browser that began nothing", func(_ *browser, callback string) reply { return f.newBrowser().get(callback) }},
+		{"in a browser that began another sign-in", func(_ *browser, callback string) reply {
+			other := f.newBrowser()
+			other.begin(a)
+			return other.get(callback)
+		}},
+		{"with the state of another sign-in", func(b *browser, callback string) reply {
+			other, _ := url.Parse(f.newBrowser().begin(a))
+			u, _ := url.Parse(callback)
+			q := u.Query()
+			q.Set("state", other.Query().Get("state"))
+			u.RawQuery = q.Encode()
+			return b.get(u.String())
+		}},
+		{"without state", func(b *browser, callback string) reply { return b.get(cut(callback, "state")) }},
+		{"without iss", func(b *browser, callback string) reply { return b.get(cut(callback, "iss")) }},
+		{"from another issuer", func(b *browser, callback string) reply {
+			return b.get(cut(callback, "iss") + "&iss=https%3A%2F%2Fevil.example")
+		}},
+		{"from an issuer that looks alike", func(b *browser, callback string) reply {
+			return b.get(cut(callback, "iss") + "&iss=" + url.QueryEscape(f.Config.VouchIssuer+"/"))
+		}},
+		{"with an error of another issuer", func(b *browser, callback string) reply {
+			return b.get(cut(cut(callback, "iss"), "code") + "&error=access_denied&iss=https%3A%2F%2Fevil.example")
+		}},
+		{"with two codes", func(b *browser, callback string) reply { return b.get(callback + "&code=evil") }},
+		{"with two states", func(b *browser, callback string) reply { return b.get(callback + "&state=evil") }},
+		{"with the query malformed", func(b *browser, callback string) reply { return b.get(callback + "&%zz") }},
+		{"after 10 minutes", func(b *browser, callback string) reply { f.wait(10 * time.Minute); return b.get(callback) }},
+		{"without the browser's cookie", func(b *browser, callback string) reply {
+			return f.newBrowser().do("GET", callback, http.Header{"Cookie": {b.cookies(callback, "__Host-broker-signin-")}}, "")
+		}},
+		{"with another browser's cookie", func(b *browser, callback string) reply {
+			other := f.newBrowser()
+			other.open(f.query(a))
+			return other.do("GET", callback, http.Header{"Cookie": {b.cookies(callback, "__Host-broker-signin-")}}, "")
+		}},
+		{"with a transaction of another id", func(b *browser, callback string) reply {
+			u, _ := url.Parse(callback)
+			id := u.Query().Get("state")
+			forged := strings.Repeat("A", len(id))
+			cookies := strings.ReplaceAll(b.cookies(callback, "__Host-broker"), id, forged)
+			return f.newBrowser().do("GET", strings.ReplaceAll(callback, id, forged), http.Header{"Cookie": {cookies}}, "")
+		}},
+		{"with a code as transaction", func(b *browser, callback string) reply {
+			code := f.newBrowser().signIn(a)
+			u, _ := url.Parse(callback)
+			cookies := b.cookies(callback, "__Host-broker=") + "; __Host-broker-signin-" + u.Query().Get("state") + "=" + code
+			return f.newBrowser().do("GET", callback, http.Header{"Cookie": {cookies}}, "")
+		}},
+		{"again", func(b *browser, callback string) reply { b.get(callback).location(t); return b.get(callback) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := f.newBrowser()
+			f.wantPage(tt.try(b, b.begin(a)), 400, "Start again")
+		})
+	}
+}
+
+// cookies returns the browser's cookies whose names begin so, as a header.
+func (b *browser) cookies(target, prefix string) string {
+	u, _ := url.Parse(target)
+	var list []string
+	for _, c := range b.client.Jar.Cookies(u) {
+		if strings.HasPrefix(c.Name+"=", prefix) {
+			list = append(list, c.Name+"="+c.Value)
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+// TestVouchErrors: what Vouch's answer says is told in our words.
+func TestVouchErrors(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer url.Values
+		want   string
+	}{
+		{"denied", url.Values{"error": {"access_denied"}}, "access_denied"},
+		{"busy", url.Values{"error": {"temporarily_unavailable"}}, "temporarily_unavailable"},
+		{"anything", url.Values{"error": {"<script>"}, "error_description": {"<script>"}}, "server_error"},
+		{"error and code", url.Values{"error": {"access_denied"}, "code": {"c"}}, "access_denied"},
+		{"neither", url.Values{}, "server_error"},
+		{"code that is too long", url.Values{"code": {strings.Repeat("c", 1025)}}, "server_error"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			tt.answer.Set("iss", f.vouch.url)
+			f.vouch.answer = tt.answer
+			a, b := f.newApp(), f.newBrowser()
+			r := b.get(b.begin(a))
+			f.wantBack(r, a, tt.want)
+			if strings.Contains(r.header.Get("Location"), "%3Cscript") || !strings.Contains(r.header.Get("Set-Cookie"), "Max-Age=0") {
+				t.Errorf("headers %v", r.header)
+			}
+		})
+	}
+}
+
+// TestTokenForgeries: each fault is found before Vouch's code is spent, so that
+// the rightful client's request still works afterwards.
+func TestTokenForgeries(t *testing.T) {
+	f := newFixture(t)
+	a := f.newApp()
+	other := f.register("Other", "https://app.example/cb")
+	b := f.newBrowser()
+	code := b.signIn(a)
+	consent, _ := b.open(f.query(a))
+	minted := f.post(authserver.TokenPath, tokenForm(a, f.newBrowser().signIn(a))).json(t)["access_token"].(string)
+	redeems := f.vouch.redeems
+
+	set := func(name, value string) func(url.Values) { return func(q url.Values) { q.Set(name, value) } }
+	tests := []struct {
+		name   string
+		change func(url.Values)
+		status int
+		code   string
+	}{
+		{"other client", set("client_id", other.id), 400, "invalid_grant"},
+		{"client by a URL", set("client_id", "https://app.example/client.json"), 400, "invalid_grant"},
+		{"unknown client", set("client_id", "nobody"), 401, "invalid_client"},
+		{"client at an address", set("client_id", "https://127.0.0.1/client.json"), 401, "invalid_client"},
+		{"access token as client", set("client_id", minted), 401, "invalid_client"},
+		{"other redirect URI", set("redirect_uri", "https://app.example/cb2"), 400, "invalid_grant"},
+		{"redirect URI in capitals", set("redirect_uri", "https://APP.example/cb"), 400, "invalid_grant"},
+		{"other verifier", set("code_verifier", strings.Repeat("x", 52)), 400, "invalid_grant"},
+		{"challenge as verifier", set("code_verifier", f.query(a).Get("code_challenge")), 400, "invalid_grant"},
+		{"access token as code", set("code", minted), 400, "invalid_grant"},
+		{"consent form as code", set("code", consent), 400, "invalid_grant"},
+		{"Vouch's own code", set("code", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), 400, "invalid_grant"},
+		{"code with its first character changed", set("code", swap(code, 0)), 400, "invalid_grant"},
+		{"code with its last character changed", set("code", swap(code, len(code)-1)), 400, "invalid_grant"},
+		{"code with a character behind", set("code", code+"A"), 400, "invalid_grant"},
+		{"right redirect URI and another", func(q url.Values) { q.Add("redirect_uri", "https://evil.example/cb") }, 400, "invalid_request"},
+		{"right resource and another", func(q url.Values) { q["resource"] = []string{f.Config.Resource, "https://other.example/mcp"} }, 400, "invalid_target"},
+		{"secret twice", func(q url.Values) { q["client_secret"] = []string{"x", "y"} }, 400, "invalid_request"},
+		{"no code", func(q url.Values) { q.Del("code") }, 400, "invalid_request"},
+		{"no client", func(q url.Values) { q.Del("client_id") }, 400, "invalid_request"},
+		{"no verifier", func(q url.Values) { q.Del("code_verifier") }, 400, "invalid_request"},
+		{"no grant type", func(q url.Values) { q.Del("grant_type") }, 400, "invalid_request"},
+		{"other grant type", set("grant_type", "refresh_token"), 400, "unsupported_grant_type"},
+		{"other resource", set("resource", "https://other.example/mcp"), 400, "invalid_target"},
+		{"two codes", func(q url.Values) { q.Add("code", code) }, 400, "invalid_request"},
+		{"two verifiers", func(q url.Values) { q.Add("code_verifier", "x") }, 400, "invalid_request"},
+		{"client secret", set("client_secret", "x"), 401, "invalid_client"},
+		{"client assertion", set("client_assertion", "x"), 401, "invalid_client"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := tokenForm(a, code)
+			tt.change(q)
+			r := f.post(authserver.TokenPath, q)
+			f.wantError(r, tt.status, tt.code)
+			if f.vouch.redeems != redeems {
+				t.Fatal("Vouch's code was spent")
+			}
+			if r.header.Get("Cache-Control") != "no-store" || r.header.Get("Access-Control-Allow-Origin") != "*" {
+				t.Errorf("headers %v", r.header)
+			}
+		})
+	}
+	client, token := f.newBrowser(), f.url+authserver.TokenPath
+	header := formHeader("")
+	header.Set("Authorization", "Basic eDp5")
+	r := client.do("POST", token, header, tokenForm(a, code).Encode())
+	f.wantError(r, 401, "invalid_client")
+	if !strings.HasPrefix(r.header.Get("WWW-Authenticate"), "Basic ") {
+		t.Errorf("no challenge: %v", r.header)
+	}
+	f.wantError(client.do("POST", token+"?"+tokenForm(a, code).Encode(), formHeader(""), ""), 400, "invalid_request")
+	f.wantError(client.do("POST", token, http.Header{"Content-Type": {"application/json"}}, `{"code":"x"}`), 400, "invalid_request")
+	f.wantError(client.do("POST", token, formHeader(""), "%zz"), 400, "invalid_request")
+	f.wantError(client.do("POST", token, formHeader(""), "x="+strings.Repeat("x", 16<<10)), 400, "invalid_request")
+
+	form := tokenForm(a, code)
+	form.Del("redirect_uri") // OAuth 2.1: PKCE binds
+	form.Set("resource", f.Config.Resource)
+	if r := f.post(authserver.TokenPath, form); r.status != 200 {
+		t.Fatalf("the rightful client: %s", r.body)
+	}
+	f.wantError(f.post(authserver.TokenPath, form), 400, "invalid_grant") // replayed
+
+	code = f.newBrowser().signIn(a)
+	f.wait(time.Minute)
+	redeems = f.vouch.redeems
+	f.wantError(f.post(authserver.TokenPath, tokenForm(a, code)), 400, "invalid_grant")
+	if f.vouch.redeems != redeems {
+		t.Error("an expired code reached Vouch")
+	}
+	f.noSecrets(code, minted, a.verifier)
+}
+
+// TestVerifierForm: a verifier outside RFC 7636 fits no code, although its hash
+// is the challenge.
+func TestVerifierForm(t *testing.T) {
+	f := newFixture(t)
+	for name, verifier := range map[string]string{"short": strings.Repeat("x", 42), "long": strings.Repeat("x", 129), "other characters": strings.Repeat("x", 43) + "+"} {
+		a := f.newApp()
+		a.verifier = verifier
+		code := f.newBrowser().signIn(a)
+		if r := f.post(authserver.TokenPath, tokenForm(a, code)); r.status != 400 || r.json(t)["error"] != "invalid_grant" {
+			t.Errorf("%s: %s", name, r.body)
+		}
+	}
+}
+
+// swap changes one character of a sealed value.
+func swap(s string, i int) string {
+	c := byte('A')
+	if s[i] == c {
+		c = 'B'
+	}
+	if i == len(s)-1 { // all bits of the last character may not count
+		c = s[i] ^ 1
+	}
+	return s[:i] + string(c) + s[i+1:]
+}
+
+// TestAccessTokenForgeries: nothing opens but what was minted, while it lives.
+func TestAccessTokenForgeries(t *testing.T) {
+	f := newFixture(t)
+	a := f.newApp()
+	text := f.post(authserver.TokenPath, tokenForm(a, f.newBrowser().signIn(a))).json(t)["access_token"].(string)
+	open := func(text string, at time.Time) error {
+		_, err := authserver.OpenAccessToken(f.Sealer, secret.New(text), at)
+		return err
+	}
+	now := f.clock()
+	if err := open(text, now.Add(8*time.Hour-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range text {
+		if open(swap(text, i), now) == nil {
+			t.Fatalf("opens with character %d changed", i)
+		}
+	}
+	consent, _ := f.newBrowser().open(f.query(a))
+	for name, err := range map[string]error{
+		"after its end":   open(text, now.Add(8*time.Hour)),
+		"a code":          open(f.newBrowser().signIn(a), now),
+		"a consent form":  open(consent, now),
+		"Vouch's token":   open(f.vouch.grant().Token.Reveal(), now),
+		"nothing":         open("", now),
+		"cut":             open(text[:len(text)-4], now),
+		"with more":       open(text+"AAAA", now),
+		"of another seal": func() error { _, err := authserver.OpenAccessToken(newSealer(), secret.New(text), now); return err }(),
+	} {
+		if !errors.Is(err, authserver.ErrAccessToken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package authserver
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"mcp-credential-broker/broker/oauth"
+)
+
+// maxStateBytes bounds a client's state, which is sealed into a cookie.
+const maxStateBytes = 1024
+
+// authorize answers an authorization request (RFC 6749 section 4.1.1) with the
+// consent page.
+func (s *Server) authorize(ctx context.Context, r *http.Request, e *Event) (*answer, error) {
+	query, err := readQuery(r)
+	if err != nil {
+		return nil, invalid("invalid_request", "The link that brought you here is malformed.").because(err)
+	}
+	c, req, err := s.readRequest(ctx, query, e)
+	if err != nil {
+		return nil, err
+	}
+	browser, cookies := s.Config.ensureBrowser(r)
+	form := consentForm{request: *req, browser: browser}
+	sealed, err := s.Sealer.Seal(purposeConsent, s.Config.Now().Add(signInTime), form.encode())
+	if err != nil {
+		return nil, err
+	}
+	return &answer{status: http.StatusOK, page: consentPage(c, req, sealed), cookies: cookies}, nil
+}
+
+// readRequest checks an authorization request. Until the client and its redirect
+// URI are proven a fault is told on a page: a redirect would make us the
+// attacker's way to any address. After that the client is told.
+func (s *Server) readRequest(ctx context.Context, query params, e *Event) (*client, *request, error) {
+	id := query.get("client_id")
+	if id == "" {
+		return nil, nil, invalid("invalid_request", "The link that brought you here names no app, or more than one (client_id).")
+	}
+	c, err := s.client(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.ClientName, e.ClientHost = c.name, c.host
+	redirectURI := query.get("redirect_uri")
+	if !c.allows(redirectURI) || !s.Config.usableRedirectURI(redirectURI) {
+		return nil, nil, invalid("invalid_request", "The address to return to (redirect_uri) is not one of the app's own.")
+	}
+	req := &request{clientIDHash: c.idHash, clientName: c.name, redirectURI: redirectURI}
+	if state := query.get("state"); len(state) <= maxStateBytes {
+		req.state = state
+	}
+	if fault := s.readRest(query, req); fault != nil {
+		return nil, nil, fault.to(req)
+	}
+	return c, req, nil
+}
+
+// readRest checks what is not the client's identity.
+func (s *Server) readRest(query params, req *request) *refusal {
+	responseType, mode := query.get("response_type"), query.get("response_mode")
+	challenge, err := base64.RawURLEncoding.Strict().DecodeString(query.get("code_challenge"))
+	req.asked = AllScopes
+	if scope := query.get("scope"); strings.TrimSpace(scope) != "" {
+		req.asked = ParseScopes(scope)
+	}
+	switch {
+	case query.repeated("resource"):
+		return invalid("invalid_request", "A parameter is there twice.")
+	case len(query.get("state")) > maxStateBytes:
+		return invalid("invalid_request", "The parameter state has more than 1024 bytes.")
+	case responseType == "":
+		return invalid("invalid_request", "The parameter response_type is missing.")
+	case responseType != "code":
+		return invalid("unsupported_response_type", "Only the response type code is served.")
+	case mode != "" && mode != "query":
+		return invalid("invalid_request", "Only the response mode query is served.")
+	case query.get("code_challenge_method") != "S256": // absent means plain (RFC 7636 section 4.3)
+		return invalid("invalid_request", "PKCE with code_challenge_method S256 is required.")
+	case err != nil || len(challenge) != len(req.challenge):
+		return invalid("invalid_request", "The parameter code_challenge must be a SHA-256 in base64url.")
+	case !s.Config.isOurs(query["resource"]):
+		return invalid("invalid_target", "Tokens are issued for "+s.Config.Resource+" only.")
+	case req.asked == 0:
+		return invalid("invalid_scope", "The scopes are "+AllScopes.String()+".")
+	}
+	req.challenge = hash(challenge)
+	return nil
+}
+
+// isOurs reports whether every resource parameter (RFC 8707) names our only
+// resource, in any spelling that is the same URL, with or without a slash at its
+// end. Older clients send none.
+func (c Config) isOurs(resources []string) bool {
+	for _, resource := range resources {
+		normal, err := oauth.NormalizeResource(resource)
+		if resource != "" && (err != nil || strings.TrimSuffix(normal, "/") != c.Resource) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,153 @@
+package authserver
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// maxClientIDBytes bounds a client id, which travels in every request.
+	maxClientIDBytes = 1536
+	maxNameBytes     = 96
+	unnamed          = "unnamed app"
+)
+
+// A client is an OAuth client whose metadata holds.
+type client struct {
+	idHash       [sha256.Size]byte
+	name         string // cleaned, never empty
+	host         string // of its metadata document; empty for a registered client
+	redirectURIs []string
+}
+
+// allows reports whether the client may be answered at uri.
+func (c *client) allows(uri string) bool {
+	return slices.ContainsFunc(c.redirectURIs, func(registered string) bool { return matchRedirectURI(registered, uri) })
+}
+
+var errClientID = errors.New("client id is neither one of this server nor the URL of a metadata document")
+
+// client finds out who has a client id. It fetches if the id is the URL of a
+// metadata document.
+func (s *Server) client(ctx context.Context, id string) (*client, error) {
+	if isDocumentURL(id) {
+		return s.documentClient(ctx, id)
+	}
+	c, err := s.Config.registeredClient(id)
+	if err != nil {
+		return nil, invalid("invalid_client", "The app's client_id is not known here; let it register again.").because(err)
+	}
+	return c, nil
+}
+
+// A registration is what a registered client's id says, in this order of
+// members. The id is all that remains of a registration (RFC 7591).
+type registration struct {
+	Name         string   `json:"client_name,omitempty"`
+	RedirectURIs []string `json:"redirect_uris"`
+}
+
+// id is the registration itself in base64url. It needs no seal: anybody may
+// register anything that holds, so a forged one gains nothing, and it is checked
+// again at each use.
+func (r registration) id() string {
+	data, err := json.Marshal(r)
+	if err != nil {
+		panic("value that JSON cannot hold: " + err.Error())
+	}
+	return base64.RawURLEncoding.EncodeToString(data)
+}
+
+// registeredClient reads a client id back. Only the one spelling that id writes
+// is taken: whatever a registration may not have now, it may not have here.
+func (c Config) registeredClient(id string) (*client, error) {
+	if len(id) > maxClientIDBytes {
+		return nil, errClientID
+	}
+	data, err := base64.RawURLEncoding.DecodeString(id)
+	if err != nil {
+		return nil, errClientID
+	}
+	r, err := c.readRegistration(data)
+	if err != nil {
+		return nil, err
+	}
+	if r.id() != id {
+		return nil, errClientID
+	}
+	return &client{idHash: sha256.Sum256([]byte(id)), name: orDefault(r.Name, unnamed), redirectURIs: r.RedirectURIs}, nil
+}
+
+// readRegistration reads client metadata (RFC 7591 section 2) of which every
+// redirect URI must be usable.
+func (c Config) readRegistration(data []byte) (registration, error) {
+	members, err := readObject(data)
+	if err != nil {
+		return registration{}, invalid("invalid_client_metadata", "The body must be one JSON object.").because(err)
+	}
+	r, err := readClientMetadata(members)
+	if err != nil {
+		return registration{}, err
+	}
+	for _, uri := range r.RedirectURIs {
+		if !c.usableRedirectURI(uri) {
+			return registration{}, invalid("invalid_redirect_uri",
+				"Each redirect URI must be https, or http on localhost, 127.0.0.1 or [::1], or one that the operator listed in ALLOWED_REDIRECT_URIS; at most 512 characters, no fragment.")
+		}
+	}
+	return r, nil
+}
+
+// readClientMetadata reads what both kinds of client metadata share. It does not
+// look at what a redirect URI is.
+func readClientMetadata(members object) (registration, error) {
+	name, errName := members.text("client_name")
+	uris, errURIs := members.texts("redirect_uris")
+	grants, errGrants := members.texts("grant_types")
+	responses, errResponses := members.texts("response_types")
+	_, errMethod := members.text("token_endpoint_auth_method")
+	if err := errors.Join(errName, errURIs, errGrants, errResponses, errMethod); err != nil {
+		return registration{}, invalid("invalid_client_metadata", "A member of the client metadata has the wrong type.").because(err)
+	}
+	switch {
+	case len(uris) == 0:
+		return registration{}, invalid("invalid_redirect_uri", "The client metadata must list redirect_uris.")
+	case grants != nil && !slices.Contains(grants, "authorization_code"),
+		responses != nil && !slices.Contains(responses, "code"):
+		return registration{}, invalid("invalid_client_metadata", "Only the grant type authorization_code with the response type code is served.")
+	}
+	return registration{cleanName(name), uris}, nil
+}
+
+// cleanName makes a name fit to be shown, logged and tagged with: printable
+// characters and single spaces, at most maxNameBytes. Line breaks would forge
+// lines of a log; marks that turn the direction of writing would let a name
+// pretend to be part of our own text.
+func cleanName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !strconv.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, name)
+	name = strings.Join(strings.Fields(name), " ")
+	for len(name) > maxNameBytes {
+		_, size := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-size]
+	}
+	return strings.TrimSpace(name)
+}
+
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
