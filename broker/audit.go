@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"strings"
 	"time"
 
 	"mcp-credential-broker/broker/mcp"
@@ -52,7 +53,7 @@ func newRecord(now time.Time, at visit, tool string, in mcp.Call) *record {
 	return &record{
 		Event: "tool_call", Time: now.UTC(), RequestID: at.requestID,
 		Subject: at.caller.Subject, Email: at.caller.Email, ClientID: at.caller.ClientID,
-		ClientName: clip(in.ClientName), Tool: tool, Outcome: "failed", Status: 500,
+		ClientName: cleanName(orDefault(at.clientName, in.ClientName)), Tool: tool, Outcome: "failed", Status: 500,
 	}
 }
 
@@ -60,10 +61,12 @@ func (r *record) fail(f failure, err error) {
 	r.Outcome, r.Status, r.Error, r.Reason = f.outcome, f.Status, f.Message, reasonOf(err)
 }
 
-// clip bounds a name that a client chose.
-func clip(name string) string {
-	if len(name) > 80 {
-		return name[:80]
+// cleanName is a name that a client chose for itself, if it looks like one. What
+// does not may be a secret that slipped into the wrong place.
+func cleanName(name string) string {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _.:/()+-@"
+	if len(name) > 64 || strings.Trim(name, letters) != "" || strings.Contains(name, "--") {
+		return ""
 	}
 	return name
 }

@@ -28,7 +28,7 @@ func (b *Broker) getAWSCredentials(ctx context.Context, c *call) (any, error) {
 	}
 	var id *vouch.IDToken
 	err = c.hop(ctx, hopVouch, false, func(ctx context.Context) (err error) {
-		id, err = b.vouch.AWSToken(ctx, c.visit.caller.Token, in.Role.String())
+		id, err = b.vouch.AWSToken(ctx, c.visit.auth, in.Role.String())
 		return err
 	})
 	if err != nil {

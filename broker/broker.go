@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/sts"
@@ -40,6 +41,9 @@ type Environment struct {
 	Getenv  func(name string) string
 	Fetcher upstream.Fetcher
 	Now     func() time.Time
+	// Limiter bounds how often an address may use the sign-in's routes. It may be
+	// nil: then Vouch's own limits, which all users share, are the only ones.
+	Limiter authserver.Limiter
 	// Log takes one line of JSON, without a line end. It may be called
 	// concurrently.
 	Log func(line string)
@@ -51,6 +55,7 @@ type Broker struct {
 	config   Config
 	fault    error // of the configuration
 	verifier *oauth.Verifier
+	signIn   *vouch.SignIn // in sign-in mode
 	vouch    vouch.Client
 	sts      sts.Client
 	mcp      *mcp.Server
@@ -68,21 +73,24 @@ func New(env Environment) (*Broker, error) {
 		verifier: oauth.NewVerifier(oauth.VerifierConfig{
 			Issuer: config.Issuer, AllowedClientIDs: config.AllowedClientIDs, Upstream: out, Now: env.Now,
 		}),
-		vouch: vouch.Client{Issuer: config.Issuer, Upstream: out},
-		sts:   sts.Client{Upstream: out, EndpointOverride: config.STSEndpoint},
+		signIn: &vouch.SignIn{Issuer: config.Issuer, ClientID: config.ClientID, Key: config.Key, Upstream: out},
+		vouch:  vouch.Client{Issuer: config.Issuer, Upstream: out},
+		sts:    sts.Client{Upstream: out, EndpointOverride: config.STSEndpoint},
 	}
 	server, err := mcp.New(mcp.Implementation{Name: name, Title: "Vouch credential broker", Version: version}, instructions, b.tools())
+	if err != nil {
+		return nil, err
+	}
+	server.MissingScope = b.missingScope
 	b.mcp = server
-	return b, err
+	return b, nil
 }
 
 // ServeHTTP answers one request. It implements http.Handler.
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	resource, err := b.config.resource(requestURL(r))
-	if b.fault != nil || err != nil {
-		err = errors.Join(b.fault, err)
-	}
+	err = errors.Join(b.fault, err)
 	// "/mcp" and "/mcp/" are one place: a redirect would drop the token.
 	switch strings.TrimSuffix(r.URL.Path, "/") {
 	case "":
@@ -93,9 +101,22 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.serveMCP(w, r, resource, err)
 	case oauth.MetadataPath, oauth.MetadataPath + resourcePath, resourcePath + oauth.MetadataPath:
 		b.serveMetadata(w, r, resource, err)
+	case authserver.MetadataPath, authserver.AuthorizePath, authserver.CallbackPath, authserver.TokenPath, authserver.RevokePath, authserver.RegisterPath:
+		switch {
+		case err != nil:
+			writeConfigFault(w, err)
+		case !b.config.signsIn():
+			writeNotFound(w)
+		default:
+			b.authServer(resource).ServeHTTP(w, r)
+		}
 	default:
-		writeError(w, http.StatusNotFound, "nothing is served here; the MCP endpoint is "+resourcePath)
+		writeNotFound(w)
 	}
+}
+
+func writeNotFound(w http.ResponseWriter) {
+	writeError(w, http.StatusNotFound, "nothing is served here; the MCP endpoint is "+resourcePath)
 }
 
 // serveMCP lets a request through to the protocol when it comes for our host,
@@ -103,6 +124,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource string, fault error) {
 	w.Header().Set("Cache-Control", "no-store")
 	if fault != nil {
+		w.Header().Set("Access-Control-Allow-Origin", "*") // it is no secret, and a web client's developer needs it
 		writeConfigFault(w, fault)
 		return
 	}
@@ -122,27 +144,38 @@ func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource strin
 	requestID := requestIDOf(r)
 	w.Header().Set("X-Request-Id", requestID)
 	ctx := upstream.WithDeadline(r.Context(), b.env.Now().Add(callTime))
-	caller, err := b.authenticate(ctx, r, resource)
+	at, err := b.authenticate(ctx, r, resource)
 	if err != nil {
 		b.refuse(w, requestID, err, origin)
 		return
 	}
-	ctx = context.WithValue(ctx, visitKey{}, visit{caller, requestID})
+	at.requestID, at.metadata = requestID, metadataOf(origin)
+	ctx = context.WithValue(ctx, visitKey{}, at)
 	b.mcp.ServeHTTP(w, r.WithContext(ctx))
 }
 
-func (b *Broker) authenticate(ctx context.Context, r *http.Request, resource string) (oauth.Caller, error) {
+func (b *Broker) authenticate(ctx context.Context, r *http.Request, resource string) (visit, error) {
 	token, err := oauth.BearerToken(r)
 	if err != nil {
-		return oauth.Caller{}, err
+		return visit{}, err
 	}
-	return b.verifier.Verify(ctx, token, resource)
+	if b.config.signsIn() {
+		return b.openAccessToken(token, resource)
+	}
+	caller, err := b.verifier.Verify(ctx, token, resource)
+	return visit{caller: caller, auth: vouch.Bearer{Token: token}}, err
 }
+
+// metadataOf is where the protected resource metadata of an origin is.
+func metadataOf(origin string) string { return origin + oauth.MetadataPath + resourcePath }
 
 // refuse maps an authentication error to status and challenge (mcp-guide: RFC
 // 6750 section 3, RFC 9728 section 5.1). The reason goes to the log alone.
 func (b *Broker) refuse(w http.ResponseWriter, requestID string, err error, origin string) {
-	challenge := oauth.Challenge{ResourceMetadata: origin + oauth.MetadataPath + resourcePath}
+	challenge := oauth.Challenge{ResourceMetadata: metadataOf(origin)}
+	if b.config.signsIn() {
+		challenge.Scopes = authserver.AllScopes.Names()
+	}
 	status := http.StatusUnauthorized
 	unavailable := new(oauth.UnavailableError)
 	switch {
@@ -180,12 +213,17 @@ func (b *Broker) serveMetadata(w http.ResponseWriter, r *http.Request, resource 
 	case !isRead(w, r):
 	default:
 		w.Header().Set("Cache-Control", "public, max-age=3600")
-		writeJSON(w, http.StatusOK, oauth.ProtectedResource{
+		document := oauth.ProtectedResource{
 			Resource:               resource,
 			AuthorizationServers:   []string{b.config.Issuer},
 			BearerMethodsSupported: []string{"header"},
 			ResourceName:           "Vouch credential broker",
-		})
+		}
+		if b.config.signsIn() {
+			document.AuthorizationServers = []string{strings.TrimSuffix(resource, resourcePath)}
+			document.ScopesSupported = authserver.AllScopes.Names()
+		}
+		writeJSON(w, http.StatusOK, document)
 	}
 }
 
@@ -194,6 +232,8 @@ func serveHealth(w http.ResponseWriter, r *http.Request, fault error) {
 	switch {
 	case fault != nil:
 		writeConfigFault(w, fault)
+	case r.Method == http.MethodOptions:
+		servePreflight(w, r)
 	case isRead(w, r):
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": version})
 	}
@@ -222,10 +262,17 @@ func requestURL(r *http.Request) *url.URL {
 	return &url.URL{Scheme: scheme, Host: r.Host, Path: r.URL.Path}
 }
 
-// A visit is who called, and the id that its log lines share.
+// A visit is who called, on whose behalf what may be done, and the id that its
+// log lines share.
 type visit struct {
 	caller    oauth.Caller
 	requestID string
+	metadata  string              // URL of the protected resource metadata
+	auth      vouch.Authorization // how to act for the caller at Vouch
+
+	// In sign-in mode:
+	asked, granted authserver.Scopes
+	clientName     string
 }
 
 type visitKey struct{}

@@ -276,7 +276,7 @@ func TestConfigurationFaults(t *testing.T) {
 		says []string
 	}{
 		{"two faults", map[string]string{"BROKER_MODE": "x", "AWS_REGION": "x"}, []string{"BROKER_MODE", "AWS_REGION"}},
-		{"half a sign-in configuration", map[string]string{"BROKER_KEY": "{secret}"}, []string{"BROKER_MODE"}},
+		{"half a sign-in configuration", map[string]string{"BROKER_KEY": "{secret}"}, []string{"BROKER_KEY", "VOUCH_CLIENT_ID"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,7 +7,10 @@ import (
 	"net/url"
 	"strings"
 
+	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/oauth"
+	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/sts"
 )
 
@@ -18,6 +21,9 @@ const (
 	modeRelay  = "relay"
 	modeSignIn = "sign-in"
 )
+
+// defaultRedirectURI is Cursor's.
+const defaultRedirectURI = "cursor://anysphere.cursor-mcp/oauth/callback"
 
 // defaultOrigins are the web clients that are known to speak MCP from a browser.
 var defaultOrigins = []string{"https://claude.ai", "https://claude.com", "https://chatgpt.com", "https://vscode.dev", "https://github.dev"}
@@ -30,8 +36,17 @@ type Config struct {
 	// Audience is this broker's public URL and RFC 9728 resource identifier,
 	// https://HOST/mcp. Empty: derived from the request, on a loopback host only.
 	Audience string
-	// Mode is "relay", or empty: relay, on a loopback host only.
+	// Mode is "relay" or "sign-in". Empty, on a loopback host only: sign-in with a
+	// Key, else relay.
 	Mode string
+	// ClientID is the broker's client id at Vouch, in sign-in mode.
+	ClientID string
+	// Key is the broker's key in sign-in mode, and PreviousKey the one before the
+	// last rotation or nil.
+	Key, PreviousKey *p256.Key
+	// AllowedRedirectURIs are exact redirect URIs of clients, neither https nor
+	// loopback.
+	AllowedRedirectURIs []string
 	// AllowedClientIDs are clients whose tokens may have aud == client_id.
 	AllowedClientIDs []string
 	// AllowedOrigins are browser origins; "*" stands for any https origin.
@@ -49,10 +64,13 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 		Issuer:           orDefault(getenv("VOUCH_ISSUER"), defaultIssuer),
 		Audience:         getenv("VOUCH_AUDIENCE"),
 		Mode:             getenv("BROKER_MODE"),
+		ClientID:         getenv("VOUCH_CLIENT_ID"),
 		AllowedClientIDs: list(getenv("ALLOWED_CLIENT_IDS")),
 		AllowedOrigins:   defaultOrigins,
-		AWSRegion:        getenv("AWS_REGION"),
-		STSEndpoint:      strings.TrimSuffix(getenv("AWS_ENDPOINT_URL_STS"), "/"),
+
+		AllowedRedirectURIs: list(orDefault(getenv("ALLOWED_REDIRECT_URIS"), defaultRedirectURI)),
+		AWSRegion:           getenv("AWS_REGION"),
+		STSEndpoint:         strings.TrimSuffix(getenv("AWS_ENDPOINT_URL_STS"), "/"),
 	}
 	var faults []error
 	fault := func(name, what string) { faults = append(faults, fmt.Errorf("%s %s", name, what)) }
@@ -66,16 +84,35 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 			fault("VOUCH_AUDIENCE", "must be this broker's public URL in its plain form, https://HOST/mcp")
 		}
 	}
-	switch c.Mode {
-	case modeRelay:
-	case "":
-		if getenv("BROKER_KEY") != "" || getenv("VOUCH_CLIENT_ID") != "" {
-			fault("BROKER_MODE", "must be set when BROKER_KEY or VOUCH_CLIENT_ID is; this version has the mode relay, which needs neither")
+	key := func(name string) *p256.Key {
+		text := getenv(name)
+		if text == "" {
+			return nil
 		}
-	case modeSignIn:
-		fault("BROKER_MODE", "is sign-in, which this version does not have; use relay with a Vouch server older than v2026.6.3")
-	default:
-		fault("BROKER_MODE", "must be relay")
+		k, err := p256.Parse(secret.New(text))
+		if err != nil {
+			fault(name, "must be a P-256 private key as JWK, as make register writes it")
+		}
+		return k
+	}
+	c.Key, c.PreviousKey = key("BROKER_KEY"), key("BROKER_KEY_PREVIOUS")
+	if c.Mode != "" && c.Mode != modeRelay && c.Mode != modeSignIn {
+		fault("BROKER_MODE", "must be relay or sign-in")
+	}
+	// Half a sign-in configuration is never taken for relay mode.
+	if hasKey := getenv("BROKER_KEY") != ""; c.Mode == modeSignIn || hasKey != (c.ClientID != "") {
+		if !hasKey {
+			fault("BROKER_KEY", "must be set for sign-in mode")
+		}
+		if c.ClientID == "" {
+			fault("VOUCH_CLIENT_ID", "must be set for sign-in mode")
+		}
+	}
+	for _, uri := range c.AllowedRedirectURIs {
+		if !authserver.ValidRedirectURI(uri) {
+			fault("ALLOWED_REDIRECT_URIS", "must list redirect URIs of native apps, such as "+defaultRedirectURI)
+			break
+		}
 	}
 	if s := getenv("ALLOWED_ORIGINS"); s != "" {
 		c.AllowedOrigins = list(s)
@@ -99,23 +136,28 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 // asks for: nothing is guessed there.
 func (c Config) CheckPublic() error {
 	var faults []error
-	if c.Audience == "" {
+	if !strings.HasPrefix(c.Audience, "https://") {
 		faults = append(faults, errors.New("VOUCH_AUDIENCE must be set to this broker's public URL, https://HOST/mcp"))
 	}
 	if c.Mode == "" {
-		faults = append(faults, errors.New("BROKER_MODE must be set to relay"))
+		faults = append(faults, errors.New("BROKER_MODE must be set to relay or sign-in"))
 	}
 	return errors.Join(faults...)
 }
 
+// signsIn reports whether the mode is sign-in.
+func (c Config) signsIn() bool { return c.Mode == modeSignIn || c.Mode == "" && c.Key != nil }
+
 // resource returns the resource identifier for a request to requestURL. The
 // Host header decides only while nothing is configured and the host is loopback.
 func (c Config) resource(requestURL *url.URL) (string, error) {
-	fault := c.CheckPublic()
-	if fault != nil && isLoopback(requestURL.Hostname()) {
+	switch {
+	case c.Audience != "" && c.Mode != "":
+		return c.Audience, nil
+	case isLoopback(requestURL.Hostname()):
 		return orDefault(c.Audience, requestURL.Scheme+"://"+requestURL.Host+resourcePath), nil
 	}
-	return c.Audience, fault
+	return "", c.CheckPublic()
 }
 
 // publicURL parses an absolute https URL, or http on a loopback host, that has

@@ -4,7 +4,18 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"mcp-credential-broker/broker/p256"
 )
+
+// goodKey is a key of nobody's.
+var goodKey = func() string {
+	text, err := p256.Generate()
+	if err != nil {
+		panic(err)
+	}
+	return text.Reveal()
+}()
 
 func getenv(vars map[string]string) func(string) string {
 	return func(name string) string { return vars[name] }
@@ -35,9 +46,14 @@ func TestParseConfigFaults(t *testing.T) {
 		{"audience over plain http", map[string]string{"VOUCH_AUDIENCE": "http://broker.example/mcp"}, "VOUCH_AUDIENCE"},
 		{"audience with fragment", map[string]string{"VOUCH_AUDIENCE": "https://broker.example/mcp#x"}, "VOUCH_AUDIENCE"},
 		{"unknown mode", map[string]string{"BROKER_MODE": "Relay"}, "BROKER_MODE"},
-		{"sign-in mode", map[string]string{"BROKER_MODE": "sign-in"}, "BROKER_MODE"},
-		{"half a sign-in configuration: key", map[string]string{"BROKER_KEY": "s3cret"}, "BROKER_MODE"},
-		{"half a sign-in configuration: client id", map[string]string{"VOUCH_CLIENT_ID": "abc"}, "BROKER_MODE"},
+		{"sign-in mode without a key", map[string]string{"BROKER_MODE": "sign-in", "VOUCH_CLIENT_ID": "abc"}, "BROKER_KEY"},
+		{"sign-in mode without a client id", map[string]string{"BROKER_MODE": "sign-in", "BROKER_KEY": goodKey}, "VOUCH_CLIENT_ID"},
+		{"half a sign-in configuration: key", map[string]string{"BROKER_KEY": goodKey}, "VOUCH_CLIENT_ID"},
+		{"half a sign-in configuration: client id", map[string]string{"VOUCH_CLIENT_ID": "abc"}, "BROKER_KEY"},
+		{"key that is none", map[string]string{"BROKER_KEY": "s3cret", "VOUCH_CLIENT_ID": "abc"}, "BROKER_KEY"},
+		{"previous key that is none", map[string]string{"BROKER_KEY": goodKey, "BROKER_KEY_PREVIOUS": "s3cret", "VOUCH_CLIENT_ID": "abc"}, "BROKER_KEY_PREVIOUS"},
+		{"whole sign-in configuration", map[string]string{"BROKER_KEY": goodKey, "VOUCH_CLIENT_ID": "abc"}, ""},
+		{"redirect URI that runs a script", map[string]string{"ALLOWED_REDIRECT_URIS": "javascript:alert(1)"}, "ALLOWED_REDIRECT_URIS"},
 		{"origin with path", map[string]string{"ALLOWED_ORIGINS": "https://claude.ai/"}, "ALLOWED_ORIGINS"},
 		{"origin without scheme", map[string]string{"ALLOWED_ORIGINS": "assistant.example"}, "ALLOWED_ORIGINS"},
 		{"origin null", map[string]string{"ALLOWED_ORIGINS": "null"}, "ALLOWED_ORIGINS"},

@@ -28,6 +28,9 @@ func (b *Broker) allowOrigin(out, in http.Header, own string) bool {
 }
 
 func (b *Broker) originAllowed(origin, own string) bool {
+	if strings.ContainsFunc(origin, func(r rune) bool { return r <= ' ' || r > '~' }) { // browsers write host names in ASCII
+		return false
+	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme+"://"+u.Host != origin || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"mcp-credential-broker/broker/github"
 	"mcp-credential-broker/broker/openssh"
@@ -45,6 +46,9 @@ type inputError string
 
 func (e inputError) Error() string { return string(e) }
 
+// errDeclined says that the person did not allow this kind of credential.
+var errDeclined = errors.New("scope declined on the consent page")
+
 func invalid(format string, args ...any) error { return inputError(fmt.Sprintf(format, args...)) }
 
 // explain is the one place where an error becomes a sentence and a status.
@@ -56,6 +60,8 @@ func (c *call) explain(err error) failure {
 	switch {
 	case errors.As(err, &input):
 		return failure{string(input), http.StatusBadRequest, "refused"}
+	case errors.Is(err, errDeclined):
+		return failure{"you declined this kind of credential when you signed in; reconnect to allow it", http.StatusForbidden, "refused"}
 	case errors.Is(err, vouch.ErrRequestTooLarge):
 		return failure{"these arguments are too long for Vouch; name fewer repositories at once", http.StatusBadRequest, "refused"}
 	case errors.Is(err, context.Canceled):
@@ -109,7 +115,7 @@ func (b *Broker) explainVouch(e *vouch.Error) failure {
 	f := failure{Status: e.Status, outcome: "failed"}
 	sentence, known := vouchSentences[e.Code]
 	switch {
-	case e.Unsigned:
+	case e.Unsigned && !b.config.signsIn():
 		f.Message = "this Vouch requires signed requests, which relay mode cannot make: the operator must use sign-in mode, or a Vouch server older than v2026.6.3"
 	case known:
 		f.Message = strings.ReplaceAll(sentence, "ISSUER", b.config.Issuer)
@@ -140,6 +146,9 @@ var stsSentences = map[string]string{
 	"ValidationError":         "AWS refused the request as invalid; most often duration_seconds exceeds the role's maximum session duration, so ask for less",
 }
 
+// stsWait is what to wait when STS throttles and does not say for how long.
+const stsWait = 5 * time.Second
+
 // explainSTS is for the refusals of STS.
 func explainSTS(e *sts.Error) failure {
 	f := failure{Status: e.Status, outcome: "failed"}
@@ -149,7 +158,7 @@ func explainSTS(e *sts.Error) failure {
 		f.Message = sentence
 	case e.Code == "Throttling", e.Code == "ThrottlingException", e.Status == http.StatusTooManyRequests:
 		f.Status = http.StatusTooManyRequests // AWS says 400
-		f.Message = "AWS STS has had too many requests; try again in a few seconds"
+		f.Message = fmt.Sprintf("AWS STS has had too many requests; try again in %d s", wholeSeconds(max(e.RetryAfter, stsWait)))
 	case e.Status >= 500:
 		f.Message = fmt.Sprintf("AWS STS failed (status %d); try again in a moment", e.Status)
 	default:

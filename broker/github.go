@@ -35,7 +35,7 @@ func (b *Broker) getGitHubToken(ctx context.Context, c *call) (any, error) {
 	c.record.Target.Owner, c.record.Target.Repositories = owner, repositories
 	var got *vouch.InstallationToken
 	err = c.hop(ctx, hopVouch, true, func(ctx context.Context) (err error) {
-		got, err = b.vouch.GitHubToken(ctx, c.visit.caller.Token, vouch.GitHubRequest{Owner: owner, Repositories: repositories})
+		got, err = b.vouch.GitHubToken(ctx, c.visit.auth, vouch.GitHubRequest{Owner: owner, Repositories: repositories})
 		return err
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ func (b *Broker) getSSHCertificate(ctx context.Context, c *call) (any, error) {
 	c.record.Target.KeyFingerprint = key.Fingerprint()
 	var got *vouch.Certificate
 	err = c.hop(ctx, hopVouch, true, func(ctx context.Context) (err error) {
-		got, err = b.vouch.SSHCertificate(ctx, c.visit.caller.Token, key)
+		got, err = b.vouch.SSHCertificate(ctx, c.visit.auth, key)
 		return err
 	})
 	if err != nil {

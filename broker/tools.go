@@ -49,10 +49,13 @@ func (b *Broker) tool(name, title, description string, run func(context.Context,
 			c := &call{broker: b, record: newRecord(b.env.Now(), at, name, in)}
 			c.visit = at
 			defer func() { b.log(c.record) }() // even when run panics
-			result, err := c.run(ctx, in, schema.Get("input.properties"), run)
+			result, err := c.run(ctx, name, in, schema.Get("input.properties"), run)
 			if err != nil {
 				f := c.explain(err)
 				c.record.fail(f, err)
+				if challenge := b.deadToken(at, err); challenge != "" {
+					return mcp.Result{Challenge: challenge}
+				}
 				return mcp.Result{Structured: mustJSON(f), IsError: true}
 			}
 			c.record.Outcome, c.record.Status = "issued", http.StatusOK
@@ -69,7 +72,10 @@ type call struct {
 	record    *record
 }
 
-func (c *call) run(ctx context.Context, in mcp.Call, known gjson.Result, run func(context.Context, *call) (any, error)) (any, error) {
+func (c *call) run(ctx context.Context, tool string, in mcp.Call, known gjson.Result, run func(context.Context, *call) (any, error)) (any, error) {
+	if c.broker.config.signsIn() && !c.visit.granted.Has(toolScopes[tool]) {
+		return nil, errDeclined
+	}
 	arguments, err := parseArguments(in.Arguments, known)
 	if err != nil {
 		return nil, err
@@ -102,7 +108,7 @@ func parseArguments(object json.RawMessage, known gjson.Result) (map[string]gjso
 // be a secret that slipped into the wrong place.
 func quoteName(name string) string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-	if len(name) > 40 || strings.Trim(name, letters) != "" {
+	if len(name) > 24 || strings.Trim(name, letters) != "" {
 		return "of that name"
 	}
 	return fmt.Sprintf("%q", name)

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -96,8 +97,7 @@ func (b *bridge) handle(exchange js.Value, id int, head string, body []byte) {
 		if p := recover(); p != nil {
 			logPanic(p)
 			w = &response{header: http.Header{}}
-			http.Error(w, `{"error":"the broker failed on this request; try again, and tell its operator if that does not help","status":500}`, http.StatusInternalServerError)
-			w.header.Set("Content-Type", "application/json")
+			w.fail(http.StatusInternalServerError, "the broker failed on this request; try again, and tell its operator if that does not help")
 		}
 		delete(b.hangUps, id)
 		cancel()
@@ -105,7 +105,7 @@ func (b *bridge) handle(exchange js.Value, id int, head string, body []byte) {
 	}()
 	r, err := parseRequest(ctx, head, body)
 	if err != nil {
-		http.Error(w, "malformed request", http.StatusBadRequest)
+		w.fail(http.StatusBadRequest, "this is no URL that the broker could have")
 		return
 	}
 	b.serve(w, r)
@@ -148,9 +148,10 @@ func formatHead(header http.Header) string {
 	return b.String()
 }
 
-// printable keeps a value from starting a header of its own.
+// printable keeps a value from starting a header of its own, here or in the eyes
+// of whoever else splits lines.
 func printable(r rune) rune {
-	if r == '\r' || r == '\n' {
+	if r < ' ' || r > '~' {
 		return ' '
 	}
 	return r
@@ -161,6 +162,16 @@ type response struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+}
+
+// fail answers without the handler. What it says holds nothing of the request, so
+// any page may read it.
+func (w *response) fail(status int, sentence string) {
+	w.header.Set("Access-Control-Allow-Origin", "*")
+	w.header.Set("Cache-Control", "no-store")
+	w.header.Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `{"error":%q,"status":%d}`, sentence, status)
 }
 
 func (w *response) Header() http.Header { return w.header }

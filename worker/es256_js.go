@@ -3,57 +3,46 @@
 package main
 
 import (
-	"crypto/ecdsa"
 	"errors"
-	"fmt"
 	"syscall/js"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"mcp-credential-broker/broker/oauth"
+	"mcp-credential-broker/broker/p256"
 )
 
-// webCryptoES256 verifies ES256 (RFC 7518 section 3.4) with the host's WebCrypto:
-// about a tenth of the time that P-256 takes in Wasm. All else about a token,
-// the algorithm's place in the allow-list included, stays golang-jwt's.
+// webCryptoES256 verifies and signs ES256 (RFC 7518 section 3.4) with the host's
+// WebCrypto: about a tenth of the time that P-256 takes in Wasm. All else about
+// a token, the algorithm's place in the allow-list included, stays golang-jwt's.
 type webCryptoES256 struct {
 	*jwt.SigningMethodECDSA
-	call   caller
-	points map[*ecdsa.PublicKey]js.Value // uncompressed, by the key that a JWKS cache holds on to
+	call caller
+	keys map[any]js.Value // what JavaScript imports, by the key that Go holds on to
 }
 
-// maxPoints bounds points; a JWKS that rotates leaves old keys behind.
-const maxPoints = 64
+// maxKeys bounds keys; a JWKS that rotates leaves old ones behind.
+const maxKeys = 64
 
 // registerES256 makes golang-jwt use it, in this process: the one package state
 // that the program changes, before it serves.
 func registerES256(call caller) {
-	method := &webCryptoES256{jwt.SigningMethodES256, call, map[*ecdsa.PublicKey]js.Value{}}
+	method := &webCryptoES256{jwt.SigningMethodES256, call, map[any]js.Value{}}
 	jwt.RegisterSigningMethod(method.Alg(), func() jwt.SigningMethod { return method })
 }
 
-// Verify implements jwt.SigningMethod. key is an *ecdsa.PublicKey on P-256. It
-// must be called from a request's own goroutine, which waits here.
-func (m *webCryptoES256) Verify(signingString string, signature []byte, key any) error {
-	public, ok := key.(*ecdsa.PublicKey)
-	if !ok {
-		return fmt.Errorf("%w: ES256 takes an *ecdsa.PublicKey", jwt.ErrInvalidKeyType)
-	}
+// VerifyES256 implements oauth.HostVerifier. It must be called from a request's
+// own goroutine, which waits here.
+func (m *webCryptoES256) VerifyES256(message string, signature []byte, key *oauth.Key) error {
 	if len(signature) != 64 {
 		return jwt.ErrECDSAVerification
 	}
-	point, ok := m.points[public]
-	if !ok {
-		raw, err := public.Bytes()
-		if err != nil || len(raw) != 65 {
-			return jwt.ErrInvalidKey
-		}
-		if len(m.points) >= maxPoints {
-			clear(m.points)
-		}
-		point = bytesToJS(raw)
-		m.points[public] = point
+	point, err := m.material(key, func() (js.Value, error) { return bytesToJS(key.Point()), nil })
+	if err != nil {
+		return err
 	}
 	o := m.call(func(id int) {
-		host().Call("verify", id, point, bytesToJS(signature), bytesToJS([]byte(signingString)))
+		host().Call("ecdsa", id, "verify", point, bytesToJS(signature), bytesToJS([]byte(message)))
 	})
 	switch {
 	case o.failure != "":
@@ -62,4 +51,42 @@ func (m *webCryptoES256) Verify(signingString string, signature []byte, key any)
 		return jwt.ErrECDSAVerification
 	}
 	return nil
+}
+
+// SignES256 implements p256.HostSigner. It must be called from a request's own
+// goroutine, which waits here.
+func (m *webCryptoES256) SignES256(message string, key *p256.Key) ([]byte, error) {
+	jwk, err := m.material(key, func() (js.Value, error) {
+		text, err := key.PrivateJWK()
+		if err != nil {
+			return js.Value{}, err
+		}
+		return js.Global().Get("JSON").Call("parse", text.Reveal()), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	o := m.call(func(id int) {
+		host().Call("ecdsa", id, "sign", jwk, bytesToJS([]byte(message)))
+	})
+	if o.failure != "" {
+		return nil, errors.New("WebCrypto failed to sign")
+	}
+	return o.body, nil
+}
+
+// material returns what JavaScript imports for key, made once.
+func (m *webCryptoES256) material(key any, make func() (js.Value, error)) (js.Value, error) {
+	if v, ok := m.keys[key]; ok {
+		return v, nil
+	}
+	v, err := make()
+	if err != nil {
+		return js.Value{}, err
+	}
+	if len(m.keys) >= maxKeys {
+		clear(m.keys)
+	}
+	m.keys[key] = v
+	return v, nil
 }

@@ -26,6 +26,7 @@ func main() {
 	handler, err := broker.New(broker.Environment{
 		Getenv:  cloudflare.Getenv,
 		Fetcher: fetcher{bridge.call},
+		Limiter: newLimiter(bridge.call),
 		Now:     time.Now,
 		Log:     logLine,
 	})

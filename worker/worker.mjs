@@ -1,14 +1,15 @@
-// The Worker's entry module. It keeps one run of the Go program for the life of the isolate and hands every request to
-// it: to start Go for each one, as the stock entry module does, costs 7-10 ms of CPU and 5 MB. workerd ties I/O to the
-// request that began it, and stops one that waits for another's: a request waits for its own only, Go arms no timer.
+// The Worker's entry module. It keeps one run of the Go program for the life of the isolate: to start Go for each request,
+// as the stock module does, costs 7-10 ms of CPU and 5 MB. workerd ties I/O to the request that began it and stops one
+// that waits for another's, so a request waits for its own only, and Go arms no timer.
 import "./wasm_exec.js";
 import app from "./app.wasm";
+import { drain, formatHead, parseHead, readAll, readRequest, unavailable } from "./message.mjs";
 
 const maxMemoryBytes = 40 * 2 ** 20; // a program past this takes no new request: an isolate has 128 MB for everything
 const maxInFlight = 512;
-const maxBodyBytes = 256 * 1024; // of a request; one byte more is passed on, so that Go sees what is too large
-const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-const keys = new WeakMap(); // public key bytes, held by Go -> CryptoKey
+const maxHeldBytes = 12 * 2 ** 20; // of the bodies of all requests that are being read or answered
+const p256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const keys = new WeakMap(); // key material, held by Go -> CryptoKey
 
 // Program is one run of the Go program with its linear memory.
 class Program {
@@ -22,13 +23,12 @@ class Program {
   // Runs Go's start to its end at once: a promise for it would tie later requests to the first.
   constructor(env) {
     let ready = false;
-    const { gojs } = this.go.importObject;
     // A timer of the Go runtime's own (its scavenger) must not fire inside a stranger's request. Go looks at its timers whenever it is entered.
-    gojs["runtime.scheduleTimeoutEvent"] = (sp) => this.go.mem.setInt32((sp >>> 0) + 16, 1, true);
-    gojs["runtime.clearTimeoutEvent"] = () => {};
+    this.go.importObject.gojs["runtime.scheduleTimeoutEvent"] = (sp) => this.go.mem.setInt32((sp >>> 0) + 16, 1, true);
+    this.go.importObject.gojs["runtime.clearTimeoutEvent"] = () => {};
     const instance = new WebAssembly.Instance(app, { ...this.go.importObject, workers: { ready: () => (ready = true) } });
     this.memory = instance.exports.mem;
-    const context = { env, binding: this.binding, verify: (...args) => this.current.verify(...args), programs };
+    const context = { env, binding: this.binding, ecdsa: (...args) => this.current.ecdsa(...args), programs };
     this.go.run(instance, context).catch(() => {}); // ends when the program does, maybe inside a request that is long over
     if (!ready || this.go.exited) throw new Error("the Go program did not start");
   }
@@ -73,13 +73,19 @@ class Exchange {
     this.settle(call, whole(), () => (deadline.aborted ? "timeout" : signal.aborted ? "canceled" : "unreachable"));
   }
 
-  // verify checks an ES256 signature; point is the uncompressed public key. It settles call with 1 or 0.
-  verify(call, point, signature, data) {
-    const verdict = async () => {
-      if (!keys.has(point)) keys.set(point, await crypto.subtle.importKey("raw", point, ecdsa, false, ["verify"]));
-      return [(await crypto.subtle.verify(ecdsa, keys.get(point), signature, data)) ? 1 : 0, "", null];
+  // ecdsa settles call with the outcome of "verify", 1 or 0, or of "sign", the signature. key is a raw point or a JWK.
+  ecdsa(call, operation, key, ...rest) {
+    const outcome = async () => {
+      if (!keys.has(key)) keys.set(key, await crypto.subtle.importKey(key instanceof Uint8Array ? "raw" : "jwk", key, p256, false, [operation]));
+      const result = await crypto.subtle[operation](p256, keys.get(key), ...rest);
+      return [result ? 1 : 0, "", result instanceof ArrayBuffer ? new Uint8Array(result) : null];
     };
-    this.settle(call, verdict(), () => "failed");
+    this.settle(call, outcome(), () => "failed");
+  }
+
+  // limit settles call with 1, or with 0 when key has used up its share of a rate-limit binding.
+  limit(call, limiter, key) {
+    this.settle(call, limiter.limit({ key }).then(({ success }) => [success ? 1 : 0, "", null]), () => "failed");
   }
 
   settle(call, work, failure) {
@@ -88,32 +94,9 @@ class Exchange {
   }
 }
 
-// readAll reads a message's body whole, or until it is longer than maxBytes. A length that is told, and not that of
-// compressed bytes, makes it one read: a tenth less CPU for a small request.
-async function readAll(message, maxBytes) {
-  const told = message.headers.get("Content-Length");
-  if (told && told <= maxBytes && !message.headers.has("Content-Encoding")) return new Uint8Array(await message.arrayBuffer());
-  const chunks = [];
-  let length = 0;
-  const reader = message.body?.getReader();
-  for (let part; reader && length <= maxBytes && !(part = await reader.read()).done; ) {
-    chunks.push(part.value);
-    length += part.value.length;
-  }
-  if (length > maxBytes) reader.cancel().catch(() => {});
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
-}
-
-const formatHead = (headers) => Array.from(headers, ([name, value]) => `${name}: ${value}\n`).join("");
-
-const parseHead = (head) => new Headers(Array.from(head.matchAll(/^(.*?): (.*)$/gm), ([, name, value]) => [name, value]));
-
-const unavailable = (error) =>
-  Response.json({ error, status: 503 }, { status: 503, headers: { "Cache-Control": "no-store", "Retry-After": "1" } });
-
 let program; // takes new requests
 let retiring; // past its memory bound, finishing what it has
-
+let heldBytes = 0;
 const programs = () => [program, retiring]; // for the test build, which looks into them
 
 // admit returns the program for a new request, or undefined when there is no room for it.
@@ -132,18 +115,32 @@ function admit(env) {
   return program?.inFlight < maxInFlight ? program : undefined;
 }
 
+async function answer(request, env, ctx, maxBytes) {
+  const body = await readRequest(request, maxBytes);
+  if (body === undefined) return unavailable("the request did not arrive in time; send it again");
+  const head = `${request.method} ${request.url}\n${formatHead(request.headers)}`;
+  const admitted = admit(env);
+  if (!admitted) return unavailable("the broker is busy; try again in a second");
+  admitted.inFlight++;
+  const answered = new Promise((resolve) => {
+    const exchange = new Exchange(admitted, request.signal, resolve);
+    admitted.enter(exchange, "handle", exchange, exchange.id, head, body);
+  }).finally(() => admitted.inFlight--);
+  ctx.waitUntil(answered); // a hop that mints is finished and audited although the client has gone
+  return answered;
+}
+
 export default {
+  // What a request may hold of memory is set aside before its body is read: a client without a token is not read far.
   async fetch(request, env, ctx) {
-    const body = request.body && (await readAll(request, maxBodyBytes));
-    const head = `${request.method} ${request.url}\n${formatHead(request.headers)}`;
-    const admitted = admit(env);
-    if (!admitted) return unavailable("the broker is busy; try again in a second");
-    admitted.inFlight++;
-    const answer = new Promise((resolve) => {
-      const exchange = new Exchange(admitted, request.signal, resolve);
-      admitted.enter(exchange, "handle", exchange, exchange.id, head, body);
-    }).finally(() => admitted.inFlight--);
-    ctx.waitUntil(answer); // a hop that mints is finished and audited although the client has gone
-    return answer;
+    const maxBytes = request.headers.has("Authorization") ? 256 * 1024 : 16 * 1024;
+    const told = Number(request.headers.get("Content-Length") ?? maxBytes);
+    const held = request.body ? Math.min(told >= 0 ? told : maxBytes, maxBytes) : 0;
+    if (heldBytes + held > maxHeldBytes) {
+      await drain(request);
+      return unavailable("the broker is busy; try again in a second");
+    }
+    heldBytes += held;
+    return answer(request, env, ctx, maxBytes).finally(() => (heldBytes -= held));
   },
 };

@@ -11,6 +11,10 @@ import (
 // maxBatch is how many messages one batch may hold.
 const maxBatch = 20
 
+// maxArgumentsBytes is several times what any tool here takes. Arguments are held
+// while their tool waits for somebody else.
+const maxArgumentsBytes = 16 << 10
+
 const methodInitialize = "initialize"
 
 // A plan is the answer to an HTTP request before any tool has run. All that can
@@ -149,6 +153,8 @@ func (s *Server) decideCall(m *message) (step, *fault) {
 	}
 	arguments := json.RawMessage("{}")
 	switch {
+	case len(m.arguments.Raw) > maxArgumentsBytes:
+		return step{}, invalidParams("arguments are larger than 16 KiB")
 	case m.arguments.IsObject():
 		arguments = json.RawMessage(m.arguments.Raw)
 	case m.arguments.Type != gjson.Null:

@@ -77,6 +77,10 @@ type Result struct {
 	// IsError says that Structured describes a failure, in words that help the
 	// model to do better.
 	IsError bool
+	// Challenge, if it is not empty, says that the caller's token is dead. The
+	// whole HTTP answer is then 401 with this WWW-Authenticate, so that the client
+	// signs in again; what else the request asked for is lost with it.
+	Challenge string
 }
 
 // The revisions that are served. They are dates: their order is that of strings.

@@ -28,7 +28,33 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		p = s.decide(r.Header, body)
 	}
-	write(w, p.status, s.run(r.Context(), p))
+	if challenge := s.missingScope(r.Context(), p); challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+		write(w, http.StatusForbidden, []byte(`{"error":"insufficient_scope"}`))
+		return
+	}
+	body, challenge := s.run(r.Context(), p)
+	if challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+		write(w, http.StatusUnauthorized, []byte(`{"error":"invalid_token"}`))
+		return
+	}
+	write(w, p.status, body)
+}
+
+// missingScope asks for every tool of a plan before any runs: a batch of which a
+// part is out of reach does nothing at all.
+func (s *Server) missingScope(ctx context.Context, p plan) string {
+	var names []string
+	for _, st := range p.steps {
+		if st.tool != nil && st.fault == nil {
+			names = append(names, st.tool.Name)
+		}
+	}
+	if s.MissingScope == nil || len(names) == 0 {
+		return ""
+	}
+	return s.MissingScope(ctx, names)
 }
 
 // readBody reads at most one byte more than is allowed. The Accept header is not
@@ -62,30 +88,35 @@ func write(w http.ResponseWriter, status int, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// run calls the tools of a plan, one after the other, and returns the body.
-func (s *Server) run(ctx context.Context, p plan) []byte {
+// run calls the tools of a plan, one after the other, and returns the body, or
+// the challenge of the tool that found the caller's token dead.
+func (s *Server) run(ctx context.Context, p plan) (body []byte, challenge string) {
 	if !p.batch {
 		if len(p.steps) == 0 {
-			return nil
+			return nil, ""
 		}
 		return s.appendAnswer(ctx, nil, p.steps[0])
 	}
-	body := []byte{'['}
+	body = []byte{'['}
 	for i, st := range p.steps {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = s.appendAnswer(ctx, body, st)
+		if body, challenge = s.appendAnswer(ctx, body, st); challenge != "" {
+			return nil, challenge
+		}
 	}
-	return append(body, ']')
+	return append(body, ']'), ""
 }
 
 // appendAnswer appends the JSON-RPC response of a step. A response without id
 // leaves the member out: MCP's schema does not allow null.
-func (s *Server) appendAnswer(ctx context.Context, b []byte, st step) []byte {
+func (s *Server) appendAnswer(ctx context.Context, b []byte, st step) (body []byte, challenge string) {
 	member, value := `"result":`, st.result
 	if st.fault == nil && st.tool != nil {
-		value, st.fault = s.call(ctx, st)
+		if value, challenge, st.fault = s.call(ctx, st); challenge != "" {
+			return nil, challenge
+		}
 	}
 	if st.fault != nil {
 		member = `"error":`
@@ -102,19 +133,22 @@ func (s *Server) appendAnswer(ctx context.Context, b []byte, st step) []byte {
 	}
 	b = append(b, member...)
 	b = append(b, value...)
-	return append(b, '}')
+	return append(b, '}'), ""
 }
 
 // call runs a tool and encodes its result. A failure is told in the text alone:
 // structured content would have to conform to the output schema.
-func (s *Server) call(ctx context.Context, st step) (json.RawMessage, *fault) {
+func (s *Server) call(ctx context.Context, st step) (encoded json.RawMessage, challenge string, f *fault) {
 	if !st.modern {
 		ctx = context.WithoutCancel(ctx) // a lost connection is no cancellation in legacy revisions
 	}
 	result := st.tool.Call(ctx, st.call)
+	if result.Challenge != "" {
+		return nil, result.Challenge, nil
+	}
 	var compact, indented bytes.Buffer
 	if err := json.Compact(&compact, result.Structured); err != nil || compact.Bytes()[0] != '{' {
-		return nil, internalFault()
+		return nil, "", internalFault()
 	}
 	text := compact.String()
 	if !result.IsError && json.Indent(&indented, compact.Bytes(), "", "  ") == nil {
@@ -122,7 +156,7 @@ func (s *Server) call(ctx context.Context, st step) (json.RawMessage, *fault) {
 	}
 	quoted, err := encode(text)
 	if err != nil {
-		return nil, internalFault()
+		return nil, "", internalFault()
 	}
 	b := []byte{'{'}
 	if st.modern {
@@ -140,5 +174,5 @@ func (s *Server) call(ctx context.Context, st step) (json.RawMessage, *fault) {
 	if st.modern {
 		b = append(b, s.meta...)
 	}
-	return append(b, '}'), nil
+	return append(b, '}'), "", nil
 }

@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,9 +13,14 @@ const (
 	listTTL     = 300_000   // milliseconds: some clients ask again only after it
 )
 
-// A Server is the http.Handler of one MCP endpoint. It never changes after New
-// and may be used concurrently.
+// A Server is the http.Handler of one MCP endpoint. It does not change once it
+// serves and may be used concurrently.
 type Server struct {
+	// MissingScope is asked before a request's tools run. It returns the
+	// WWW-Authenticate of a 403 when the caller's token lacks a scope that one of
+	// them needs and the client can ask for, else "". It may be nil.
+	MissingScope func(ctx context.Context, tools []string) string
+
 	tools map[string]*Tool
 
 	// Results that are the same for everyone, encoded once.

@@ -54,6 +54,10 @@ type accessClaims struct {
 	email         string
 	scopes        []string
 	emailDisputed bool // email_verified is there and not true
+
+	hardwareVerified bool
+	bound            bool   // there is a cnf, of whatever kind
+	thumbprint       string // its jkt, or ""
 }
 
 // UnmarshalJSON reads claims strictly: each has its one type, times are whole
@@ -82,15 +86,35 @@ func (c *accessClaims) UnmarshalJSON(data []byte) error {
 			return takeDate(&c.IssuedAt, name, value)
 		case "email_verified":
 			c.emailDisputed = value.Type != gjson.True
+		case "hardware_verified":
+			c.hardwareVerified = value.Type == gjson.True
 		case "cnf":
-			// The token is bound to a key. Taken as a bearer token it would work
-			// for whoever stole it, which the binding is there to stop (RFC 9449
-			// section 7.2).
-			return reason("token is bound to a key (cnf)")
+			c.bound = true
+			return c.takeConfirmation(value)
 		}
 		return nil
 	})
 	c.scopes = strings.Fields(scope)
+	return err
+}
+
+// takeConfirmation reads cnf (RFC 7800 section 3). Of the ways to be bound only the
+// one to a DPoP key is understood (RFC 9449 section 6.1), and only by itself.
+func (c *accessClaims) takeConfirmation(value gjson.Result) error {
+	if !value.IsObject() {
+		return reason("cnf is not an object")
+	}
+	members := 0
+	err := eachMember([]byte(value.Raw), func(name string, member gjson.Result) error {
+		members++
+		if name == "jkt" {
+			return take(&c.thumbprint, "jkt", member)
+		}
+		return nil
+	})
+	if members != 1 {
+		c.thumbprint = ""
+	}
 	return err
 }
 

@@ -139,7 +139,7 @@ func TestVerifyRefusesForgeries(t *testing.T) {
 	for name, token := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := v.Verify(context.Background(), secret.New(token), testResource)
-			if !errors.Is(err, ErrInvalidToken) || !strings.Contains(err.Error(), "signature") {
+			if !errors.Is(err, ErrInvalidToken) || !strings.Contains(err.Error(), "signature") && !strings.Contains(err.Error(), "algorithm") {
 				t.Errorf("got %v", err)
 			}
 		})

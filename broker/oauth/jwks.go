@@ -1,8 +1,7 @@
 package oauth
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto/ecdh"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -23,7 +22,7 @@ var (
 )
 
 // A keySet is public keys for ES256 by their kid. It does not change once made.
-type keySet map[string]*ecdsa.PublicKey
+type keySet map[string]*Key
 
 // parseKeySet reads a JWK set (RFC 7517 section 5). Keys that are not for
 // verifying ES256 are left out, as section 5 asks for; when none remains that is
@@ -62,7 +61,7 @@ func parseKeySet(body []byte) (keySet, error) {
 
 // parseKey returns the key of one JWK, or nil if it is not a public P-256 key
 // for verifying ES256 (RFC 7517 section 4, RFC 7518 section 6.2) with a kid.
-func parseKey(entry gjson.Result) (kid string, key *ecdsa.PublicKey) {
+func parseKey(entry gjson.Result) (kid string, key *Key) {
 	text := map[string]string{"alg": "ES256", "use": "sig"} // what their absence stands for
 	usable := true
 	err := eachMember([]byte(entry.Raw), func(name string, value gjson.Result) error {
@@ -90,11 +89,10 @@ func parseKey(entry gjson.Result) (kid string, key *ecdsa.PublicKey) {
 		point = append(point, coordinate...)
 	}
 	// This refuses points off the curve, the root of invalid-curve attacks.
-	key, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
-	if err != nil {
+	if _, err := ecdh.P256().NewPublicKey(point); err != nil {
 		return "", nil
 	}
-	return kid, key
+	return kid, &Key{[65]byte(point)}
 }
 
 // allowsVerify reports whether key_ops lists "verify" (RFC 7517 section 4.3).

@@ -6,12 +6,11 @@
 // It promises that a Caller comes only from a token that is signed by the
 // issuer, alive, and meant for this server, and that no stream of forged tokens
 // becomes a stream of fetches. It does not ask the issuer whether a token was
-// revoked, and it takes no token that is bound to a key.
+// revoked. A token that is bound to a key it takes from nobody but the issuer.
 package oauth
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"slices"
 	"strings"
@@ -72,7 +71,6 @@ type Verifier struct {
 // NewVerifier makes a Verifier. It fetches nothing yet.
 func NewVerifier(c VerifierConfig) *Verifier {
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{jwt.SigningMethodES256.Alg()}), // neither none, nor HMAC with a public key as its secret
 		jwt.WithStrictDecoding(),
 		jwt.WithTimeFunc(c.Now),
 		jwt.WithLeeway(maxSkew),
@@ -96,6 +94,41 @@ func NewVerifier(c VerifierConfig) *Verifier {
 // Errors: ErrInvalidToken, ErrWrongAudience, *UnavailableError. None has any
 // part of the token in its text.
 func (v *Verifier) Verify(ctx context.Context, token secret.String, resource string) (Caller, error) {
+	return v.verify(ctx, token, func(claims *accessClaims) error {
+		switch {
+		case claims.bound:
+			// Taken as a bearer token it would work for whoever stole it, which the
+			// binding is there to stop (RFC 9449 section 7.2).
+			return reason("token is bound to a key (cnf)")
+		case !v.isForUs(claims, resource):
+			return ErrWrongAudience
+		}
+		return nil
+	})
+}
+
+// VerifyOwn returns the person that token stands for, if the issuer issued it to
+// the OAuth client clientID itself and to no resource, bound to the key with the
+// RFC 7638 thumbprint, after a sign-in with a hardware key. It is for a token that
+// came from the issuer's token endpoint: a token that is anybody else's, or that
+// somebody else's proof can use, must not become the basis of one of ours.
+//
+// Errors: as Verify.
+func (v *Verifier) VerifyOwn(ctx context.Context, token secret.String, clientID, thumbprint string) (Caller, error) {
+	return v.verify(ctx, token, func(claims *accessClaims) error {
+		switch {
+		case len(claims.Audience) != 1 || claims.Audience[0] != clientID || claims.clientID != clientID:
+			return ErrWrongAudience
+		case thumbprint == "" || claims.thumbprint != thumbprint:
+			return reason("token is not bound to our key")
+		case !claims.hardwareVerified:
+			return reason("person did not sign in with a hardware key")
+		}
+		return nil
+	})
+}
+
+func (v *Verifier) verify(ctx context.Context, token secret.String, accept func(*accessClaims) error) (Caller, error) {
 	raw := token.Reveal()
 	// base64 decoders skip line breaks: one token must not have two spellings.
 	if len(raw) > maxTokenBytes || strings.Trim(raw, alphanumeric+"-_.") != "" {
@@ -106,10 +139,27 @@ func (v *Verifier) Verify(ctx context.Context, token secret.String, resource str
 		return Caller{}, err
 	}
 	var claims accessClaims
-	_, err = v.parser.ParseWithClaims(raw, &claims, func(*jwt.Token) (any, error) {
-		return v.admit(ctx, &claims, kid, resource)
-	})
+	unverified, parts, err := v.parser.ParseUnverified(raw, &claims)
 	if err != nil {
+		return Caller{}, refusal(err)
+	}
+	// The one algorithm: neither none, nor HMAC with a public key as its secret.
+	if unverified.Method.Alg() != jwt.SigningMethodES256.Alg() {
+		return Caller{}, reason("algorithm is not ES256")
+	}
+	signature, err := v.parser.DecodeSegment(parts[2])
+	if err != nil {
+		return Caller{}, refusal(jwt.ErrTokenMalformed)
+	}
+	key, err := v.admit(ctx, &claims, kid, accept)
+	if err != nil {
+		return Caller{}, refusal(err)
+	}
+	if err := key.verify(parts[0]+"."+parts[1], signature); err != nil {
+		return Caller{}, refusal(err)
+	}
+	// Fetching the keys took its time.
+	if err := v.validator.Validate(&claims); err != nil {
 		return Caller{}, refusal(err)
 	}
 	caller := Caller{
@@ -127,7 +177,7 @@ func (v *Verifier) Verify(ctx context.Context, token secret.String, resource str
 
 // admit returns the key for a token that may be worth its signature check. The
 // claims are not to be trusted yet: all this decides is whether to go on.
-func (v *Verifier) admit(ctx context.Context, claims *accessClaims, kid, resource string) (*ecdsa.PublicKey, error) {
+func (v *Verifier) admit(ctx context.Context, claims *accessClaims, kid string, accept func(*accessClaims) error) (*Key, error) {
 	if err := v.validator.Validate(claims); err != nil {
 		return nil, err
 	}
@@ -138,8 +188,9 @@ func (v *Verifier) admit(ctx context.Context, claims *accessClaims, kid, resourc
 		return nil, reason("sub or client_id is missing")
 	case claims.IssuedAt == nil: // jwt.WithIssuedAt accepts that
 		return nil, reason("iat is missing")
-	case !v.isForUs(claims, resource):
-		return nil, ErrWrongAudience
+	}
+	if err := accept(claims); err != nil {
+		return nil, err
 	}
 	return v.keys.key(ctx, kid, claims.IssuedAt.Time)
 }

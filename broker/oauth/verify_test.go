@@ -95,13 +95,13 @@ func TestVerifyRefusesBeforeAnyFetch(t *testing.T) {
 		{"crit", change{"crit": []string{"b64"}, "b64": false}, nil, "crit"},
 		{"empty crit", change{"crit": []string{}}, nil, "crit"},
 		{"crit is null", change{"crit": nil}, nil, "crit"},
-		{"alg none", change{"alg": "none"}, nil, "signature"},
+		{"alg none", change{"alg": "none"}, nil, "algorithm"},
 		{"alg None", change{"alg": "None"}, nil, "cannot be verified"},
 		{"alg es256", change{"alg": "es256"}, nil, "cannot be verified"},
 		{"alg is missing", change{"alg": absent}, nil, "cannot be verified"},
-		{"alg ES384", change{"alg": "ES384"}, nil, "signature"},
-		{"alg RS256", change{"alg": "RS256"}, nil, "signature"},
-		{"alg HS256", change{"alg": "HS256"}, nil, "signature"},
+		{"alg ES384", change{"alg": "ES384"}, nil, "algorithm"},
+		{"alg RS256", change{"alg": "RS256"}, nil, "algorithm"},
+		{"alg HS256", change{"alg": "HS256"}, nil, "algorithm"},
 
 		{"issuer with a trailing slash", nil, change{"iss": testIssuer + "/"}, "issuer"},
 		{"issuer in upper case", nil, change{"iss": "https://VOUCH.example"}, "issuer"},
@@ -233,7 +233,7 @@ func TestVerifyWithoutConfiguration(t *testing.T) {
 // brokenES256 is a host's replacement of ES256 that cannot do its work.
 type brokenES256 struct{ *jwt.SigningMethodECDSA }
 
-func (brokenES256) Verify(string, []byte, any) error {
+func (brokenES256) VerifyES256(string, []byte, *Key) error {
 	return errors.Join(jwt.ErrTokenUnverifiable, errors.New("no subtle crypto"))
 }
 

@@ -1,8 +1,7 @@
 package openssh
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto/ecdh"
 	"encoding/binary"
 	"math/bits"
 )
@@ -69,18 +68,18 @@ func (r *wireReader) key(keyType string) {
 	case typeEd25519:
 		r.ed25519()
 	case typeECDSA256:
-		r.point("nistp256", elliptic.P256())
+		r.point("nistp256", ecdh.P256())
 	case typeECDSA384:
-		r.point("nistp384", elliptic.P384())
+		r.point("nistp384", ecdh.P384())
 	case typeECDSA521:
-		r.point("nistp521", elliptic.P521())
+		r.point("nistp521", ecdh.P521())
 	case typeRSA:
 		r.rsa()
 	case typeSKEd25519:
 		r.ed25519()
 		r.application()
 	case typeSKECDSA256:
-		r.point("nistp256", elliptic.P256())
+		r.point("nistp256", ecdh.P256())
 		r.application()
 	default:
 		r.fail(ErrUnsupported)
@@ -95,9 +94,9 @@ func (r *wireReader) ed25519() {
 
 // point reads a curve's name and a point on it. A point off the curve is no key
 // at all, and the signer is not the one to find out.
-func (r *wireReader) point(name string, curve elliptic.Curve) {
+func (r *wireReader) point(name string, curve ecdh.Curve) {
 	r.expect(name)
-	if _, err := ecdsa.ParseUncompressedPublicKey(curve, r.string()); err != nil {
+	if _, err := curve.NewPublicKey(r.string()); err != nil {
 		r.fail(ErrMalformed)
 	}
 }

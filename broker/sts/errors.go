@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var (
@@ -28,6 +29,8 @@ type Error struct {
 	// Code is STS's name for the reason, e.g. "AccessDenied"; at most 64
 	// letters, digits and dots. It is empty when there was none to read.
 	Code string
+	// RetryAfter is the wait that STS asks for, 0 to 1 hour.
+	RetryAfter time.Duration
 }
 
 // Error implements error.

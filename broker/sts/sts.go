@@ -91,7 +91,7 @@ func (c Client) AssumeRoleWithWebIdentity(ctx context.Context, in Input) (*Crede
 		return nil, fmt.Errorf("calling STS: %w", err)
 	}
 	if resp.Status < 200 || resp.Status > 299 {
-		return nil, &Error{Status: resp.Status, Code: readErrorCode(resp.Body)}
+		return nil, &Error{Status: resp.Status, Code: readErrorCode(resp.Body), RetryAfter: upstream.RetryAfter(resp.Header, c.Upstream.Now())}
 	}
 	return readCredentials(resp.Body)
 }

@@ -103,7 +103,7 @@ func TestSSHCertificate(t *testing.T) {
 			t.Run(name+tail, func(t *testing.T) {
 				key, line := certify(t, public, nil)
 				s := newServer(t, http.StatusOK, sshBody(t, line+tail, nil))
-				got, err := s.client().SSHCertificate(context.Background(), bearer, key)
+				got, err := s.client().SSHCertificate(context.Background(), relayed, key)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -22,9 +22,6 @@ var (
 	ErrMalformed = errors.New("malformed vouch answer")
 )
 
-// maxRetryAfter bounds the wait that an answer may ask for.
-const maxRetryAfter = time.Hour
-
 // An Error is a refusal by Vouch. The sentence that came with it is dropped: it
 // may name logins or quote the request.
 type Error struct {
@@ -58,7 +55,7 @@ func (e *Error) Error() string {
 func readError(resp *upstream.Response, now time.Time) *Error {
 	e := &Error{
 		Status:     resp.Status,
-		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), now),
+		RetryAfter: upstream.RetryAfter(resp.Header, now),
 	}
 	if body, err := readJSON(resp.Body); err == nil {
 		for _, key := range [...]string{"code", "error"} {
@@ -73,20 +70,6 @@ func readError(resp *upstream.Response, now time.Time) *Error {
 	e.Unsigned = resp.Status == http.StatusUnauthorized && e.Code == "" &&
 		strings.EqualFold(strings.TrimSpace(mediaType), "text/plain")
 	return e
-}
-
-// retryAfter reads the header's two forms, seconds and a date (RFC 9110 section
-// 10.2.3). What is no wait is 0, what is too long is maxRetryAfter.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		seconds = min(seconds, uint64(maxRetryAfter/time.Second))
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
 // isCode reports whether s can be an error code or the name of a permission.

@@ -35,11 +35,11 @@ func FuzzAnswer(f *testing.F) {
 		client := vouch.Client{Issuer: "https://vouch.example", Upstream: upstream.Client{Fetcher: answer, Now: now}}
 		ctx := context.Background()
 
-		token, err := client.AWSToken(ctx, bearer, roleARN)
+		token, err := client.AWSToken(ctx, relayed, roleARN)
 		checkError(t, err, token == nil)
-		installation, err := client.GitHubToken(ctx, bearer, vouch.GitHubRequest{})
+		installation, err := client.GitHubToken(ctx, relayed, vouch.GitHubRequest{})
 		checkError(t, err, installation == nil)
-		certificate, err := client.SSHCertificate(ctx, bearer, key)
+		certificate, err := client.SSHCertificate(ctx, relayed, key)
 		checkError(t, err, certificate == nil)
 
 		if token != nil && (token.Token.IsEmpty() || token.ExpiresIn <= 0) ||

@@ -173,14 +173,14 @@ func TestUpstreamFailures(t *testing.T) {
 		s := newServer(t, http.StatusOK, good)
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if _, err := s.client().AWSToken(ctx, bearer, roleARN); !errors.Is(err, context.Canceled) || s.calls > 0 {
+		if _, err := s.client().AWSToken(ctx, relayed, roleARN); !errors.Is(err, context.Canceled) || s.calls > 0 {
 			t.Errorf("got %v, %d calls", err, s.calls)
 		}
 	})
 	t.Run("no time left", func(t *testing.T) {
 		s := newServer(t, http.StatusOK, good)
 		ctx := upstream.WithDeadline(context.Background(), now().Add(time.Second))
-		if _, err := s.client().AWSToken(ctx, bearer, roleARN); !errors.Is(err, upstream.ErrNoTime) || s.calls > 0 {
+		if _, err := s.client().AWSToken(ctx, relayed, roleARN); !errors.Is(err, upstream.ErrNoTime) || s.calls > 0 {
 			t.Errorf("got %v, %d calls", err, s.calls)
 		}
 	})

@@ -1,9 +1,10 @@
-// Package vouch calls the credential API of a Vouch server with the caller's
-// own token, as a plain bearer token.
+// Package vouch calls a Vouch server: its credential API, with a relayed token or
+// with one of the broker's own, and its OAuth endpoints, where the broker is a
+// client that signs people in.
 //
 // It promises that nothing is handed out of an answer that is not whole, and
-// that a certificate is for the key that was sent. It neither signs requests
-// nor verifies the tokens that it sends and receives.
+// that a certificate is for the key that was sent. It does not verify the tokens
+// that it sends and receives.
 package vouch
 
 import (
@@ -12,7 +13,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -48,12 +48,12 @@ type IDToken struct {
 //
 // Errors: ErrRequest before anything is sent; those of upstream.Client; *Error
 // for a refusal; ErrMalformed.
-func (c Client) AWSToken(ctx context.Context, token secret.String, roleARN string) (*IDToken, error) {
+func (c Client) AWSToken(ctx context.Context, auth Authorization, roleARN string) (*IDToken, error) {
 	if roleARN == "" {
 		return nil, fmt.Errorf("%w: no role", ErrRequest)
 	}
 	path := "/v1/credentials/aws/token?role_arn=" + url.QueryEscape(roleARN)
-	a, err := c.call(ctx, token, upstream.Request{Method: http.MethodGet, URL: c.Issuer + path})
+	a, err := c.call(ctx, auth, upstream.Request{Method: http.MethodGet, URL: c.Issuer + path})
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +88,12 @@ type InstallationToken struct {
 //
 // Errors: ErrRequest and ErrRequestTooLarge before anything is sent; those of
 // upstream.Client; *Error for a refusal; ErrMalformed.
-func (c Client) GitHubToken(ctx context.Context, token secret.String, req GitHubRequest) (*InstallationToken, error) {
+func (c Client) GitHubToken(ctx context.Context, auth Authorization, req GitHubRequest) (*InstallationToken, error) {
 	// The JSON would lack an empty list, and that asks for all of them.
 	if req.Repositories != nil && len(req.Repositories) == 0 {
 		return nil, fmt.Errorf("%w: empty list of repositories", ErrRequest)
 	}
-	a, err := c.post(ctx, token, "/v1/credentials/github/token", req)
+	a, err := c.post(ctx, auth, "/v1/credentials/github/token", req)
 	if err != nil {
 		return nil, err
 	}
@@ -129,11 +129,11 @@ type Certificate struct {
 //
 // Errors: those of upstream.Client; *Error for a refusal; ErrMalformed, also
 // when what came back is no user certificate for this very key.
-func (c Client) SSHCertificate(ctx context.Context, token secret.String, key *openssh.PublicKey) (*Certificate, error) {
+func (c Client) SSHCertificate(ctx context.Context, auth Authorization, key *openssh.PublicKey) (*Certificate, error) {
 	body := struct {
 		PublicKey string `json:"public_key"`
 	}{key.Line()}
-	a, err := c.post(ctx, token, "/v1/credentials/ssh", body)
+	a, err := c.post(ctx, auth, "/v1/credentials/ssh", body)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func checkCertificate(line string, key *openssh.PublicKey) error {
 	return nil
 }
 
-func (c Client) post(ctx context.Context, token secret.String, path string, body any) (*answer, error) {
+func (c Client) post(ctx context.Context, auth Authorization, path string, body any) (*answer, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
@@ -184,7 +184,7 @@ func (c Client) post(ctx context.Context, token secret.String, path string, body
 	if len(encoded) > maxRequestBytes {
 		return nil, ErrRequestTooLarge
 	}
-	return c.call(ctx, token, upstream.Request{
+	return c.call(ctx, auth, upstream.Request{
 		Method: http.MethodPost,
 		URL:    c.Issuer + path,
 		Header: http.Header{"Content-Type": {"application/json"}},
@@ -192,18 +192,25 @@ func (c Client) post(ctx context.Context, token secret.String, path string, body
 	})
 }
 
-// call sends r with the token and returns the answer to a success.
-func (c Client) call(ctx context.Context, token secret.String, r upstream.Request) (*answer, error) {
-	if !isBearer(token.Reveal()) {
-		return nil, fmt.Errorf("%w: not a bearer token", ErrRequest)
-	}
+// call sends r, authorized, and returns the answer to a success. A 401 that
+// brings a nonce is answered once, with all nonces that it brought.
+func (c Client) call(ctx context.Context, auth Authorization, r upstream.Request) (*answer, error) {
 	if r.Header == nil {
 		r.Header = http.Header{}
 	}
-	r.Header.Set("Authorization", "Bearer "+token.Reveal())
 	r.Header.Set("Accept", "application/json")
 	r.Timeout, r.MaxBytes = hopTimeout, maxAnswerBytes
+	retriable, err := auth.authorize(&r, nonces{})
+	if err != nil {
+		return nil, err
+	}
 	resp, err := c.Upstream.Do(ctx, r)
+	if err == nil && retriable && resp.Status == http.StatusUnauthorized && noncesOf(resp.Header) != (nonces{}) {
+		if _, err := auth.authorize(&r, noncesOf(resp.Header)); err != nil {
+			return nil, err
+		}
+		resp, err = c.Upstream.Do(ctx, r)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("calling vouch: %w", err)
 	}
@@ -212,18 +219,4 @@ func (c Client) call(ctx context.Context, token secret.String, r upstream.Reques
 	}
 	a := readAnswer(resp.Body)
 	return a, a.err
-}
-
-// isBearer reports whether token fits the grammar of RFC 6750 section 2.1. One
-// with a line break in it would add headers of its own.
-func isBearer(token string) bool {
-	body := strings.TrimRight(token, "=")
-	for _, c := range []byte(body) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		digit := c >= '0' && c <= '9'
-		if !letter && !digit && strings.IndexByte("-._~+/", c) < 0 {
-			return false
-		}
-	}
-	return body != ""
 }

@@ -25,6 +25,8 @@ const roleARN = "arn:aws:iam::123456789012:role/team/Deploy"
 
 var bearer = secret.New("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln")
 
+var relayed = vouch.Bearer{Token: bearer}
+
 // A server answers every request with one answer and keeps the last request.
 type server struct {
 	*httptest.Server
@@ -88,17 +90,17 @@ func (s *server) checkRequest(t *testing.T, method, uri string) {
 
 // callAWS, callGitHub and callSSH make one call each, with arguments that pass.
 func (s *server) callAWS() (any, error) {
-	issued, err := s.client().AWSToken(context.Background(), bearer, roleARN)
+	issued, err := s.client().AWSToken(context.Background(), relayed, roleARN)
 	return result(issued, err)
 }
 
 func (s *server) callGitHub() (any, error) {
-	issued, err := s.client().GitHubToken(context.Background(), bearer, vouch.GitHubRequest{Owner: "acme"})
+	issued, err := s.client().GitHubToken(context.Background(), relayed, vouch.GitHubRequest{Owner: "acme"})
 	return result(issued, err)
 }
 
 func (s *server) callSSH(key *openssh.PublicKey) (any, error) {
-	issued, err := s.client().SSHCertificate(context.Background(), bearer, key)
+	issued, err := s.client().SSHCertificate(context.Background(), relayed, key)
 	return result(issued, err)
 }
 
@@ -112,7 +114,7 @@ func result[T any](issued *T, err error) (any, error) {
 
 func TestAWSToken(t *testing.T) {
 	s := newServer(t, http.StatusOK, `{"id_token":"eyJ.eyJ.c2ln","expires_in":28800,"new":[1]}`)
-	issued, err := s.client().AWSToken(context.Background(), bearer, roleARN)
+	issued, err := s.client().AWSToken(context.Background(), relayed, roleARN)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,7 @@ func TestAWSToken(t *testing.T) {
 func TestAWSTokenEscapesTheRole(t *testing.T) {
 	const odd = "arn:aws:iam::123456789012:role/a&role_arn=x#y?z/D+1"
 	s := newServer(t, http.StatusOK, `{"id_token":"a","expires_in":1}`)
-	if _, err := s.client().AWSToken(context.Background(), bearer, odd); err != nil {
+	if _, err := s.client().AWSToken(context.Background(), relayed, odd); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.request.URL.Query(); len(got) != 1 || len(got["role_arn"]) != 1 || got.Get("role_arn") != odd {
@@ -153,7 +155,7 @@ func TestGitHubToken(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newServer(t, http.StatusOK, gitHubAnswer+test.tail)
-			got, err := s.client().GitHubToken(context.Background(), bearer, test.request)
+			got, err := s.client().GitHubToken(context.Background(), relayed, test.request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,10 +175,13 @@ func TestGitHubToken(t *testing.T) {
 func TestRequestsThatAreNotSent(t *testing.T) {
 	ctx := context.Background()
 	aws := func(token, role string) func(vouch.Client) error {
-		return func(c vouch.Client) error { _, err := c.AWSToken(ctx, secret.New(token), role); return err }
+		return func(c vouch.Client) error {
+			_, err := c.AWSToken(ctx, vouch.Bearer{Token: secret.New(token)}, role)
+			return err
+		}
 	}
 	gitHub := func(r vouch.GitHubRequest) func(vouch.Client) error {
-		return func(c vouch.Client) error { _, err := c.GitHubToken(ctx, bearer, r); return err }
+		return func(c vouch.Client) error { _, err := c.GitHubToken(ctx, relayed, r); return err }
 	}
 	tests := map[string]struct {
 		call func(vouch.Client) error
@@ -308,7 +313,7 @@ func TestSerialIsExact(t *testing.T) {
 	key, line := certified(t, nil)
 	for _, serial := range []uint64{0, 1<<53 + 1, math.MaxInt64 + 1, math.MaxUint64} {
 		s := newServer(t, http.StatusOK, sshBody(t, line, func(body map[string]any) { body["serial"] = serial }))
-		issued, err := s.client().SSHCertificate(context.Background(), bearer, key)
+		issued, err := s.client().SSHCertificate(context.Background(), relayed, key)
 		if err != nil || issued.Serial != serial {
 			t.Errorf("serial %d: got %+v, %v", serial, issued, err)
 		}

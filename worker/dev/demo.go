@@ -27,13 +27,13 @@ const demoTime = 2 * time.Minute
 func runDemo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTime)
 	defer cancel()
-	s, err := stack.Start(ctx, stack.Config{Progress: step})
+	s, err := stack.Start(ctx, stack.Config{SignIn: signsIn(), Progress: step})
 	if err != nil {
 		return err
 	}
 	defer s.Stop()
 
-	step("Connecting to " + s.MCP + " as an MCP client, and signing in at Vouch with the key")
+	step("Connecting to " + s.MCP + " as an MCP client: registering, agreeing on the consent page, signing in at Vouch")
 	session, err := stack.Connect(ctx, s.MCP, "", "")
 	if err != nil {
 		return fmt.Errorf("the client could not connect: %w", err)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"mcp-credential-broker/broker"
+	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -44,9 +45,17 @@ func runDeploy(ctx context.Context) error {
 	return run(ctx, cmd)
 }
 
-// checkDeployment finds what would make the deployed Worker answer 503.
+// checkDeployment finds what would make the deployed Worker answer 503. Secrets
+// cannot be seen from here: the key of sign-in mode is taken to be there.
 func checkDeployment(vars map[string]string) error {
-	config, fault := broker.ParseConfig(func(name string) string { return vars[name] })
+	config, fault := broker.ParseConfig(func(name string) string {
+		if name == "BROKER_KEY" && vars["BROKER_MODE"] == "sign-in" {
+			if text, err := p256.Generate(); err == nil {
+				return text.Reveal()
+			}
+		}
+		return vars[name]
+	})
 	return errors.Join(fault, config.CheckPublic())
 }
 

@@ -24,6 +24,7 @@ func runDev(ctx context.Context) error {
 		port = n
 	}
 	s, err := stack.Start(ctx, stack.Config{
+		SignIn:   signsIn(),
 		Worker:   stack.WorkerConfig{Port: port, Output: os.Stdout},
 		Progress: step,
 	})
@@ -34,7 +35,13 @@ func runDev(ctx context.Context) error {
 		return err
 	}
 	defer s.Stop()
-	fmt.Printf(devText, s.MCP, s.Token(), s.VouchURL, s.STSURL, vouchtest.DefaultRoleARN)
+	token := s.Token()
+	if signsIn() {
+		if token, err = stack.SignIn(ctx, s.MCP); err != nil {
+			return fmt.Errorf("the sign-in that was to bring a token for you failed: %w", err)
+		}
+	}
+	fmt.Printf(devText, s.MCP, token, s.VouchURL, s.STSURL, vouchtest.DefaultRoleARN)
 	select {
 	case <-ctx.Done():
 		fmt.Println("\nStopping.")
@@ -43,6 +50,9 @@ func runDev(ctx context.Context) error {
 		return errors.New("wrangler ended by itself; what it printed is above")
 	}
 }
+
+// signsIn reports whether the local stack is to run in sign-in mode.
+func signsIn() bool { return os.Getenv("BROKER_MODE") != "relay" }
 
 const devText = `
 The broker is up. Ctrl-C ends it and all that belongs to it.
@@ -57,7 +67,7 @@ Connect a client; it signs in by itself:
   VS Code         code --add-mcp '{"name":"vouch","type":"http","url":"%[1]s"}'
   MCP Inspector   npx @modelcontextprotocol/inspector, then connect to %[1]s (Streamable HTTP)
 
-Or call it by hand, with a token of the local Vouch that lives for 8 hours:
+Or call it by hand, with a token that lives for 8 hours:
 
   TOKEN=%[2]s
   curl -s %[1]s -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \

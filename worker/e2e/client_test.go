@@ -14,10 +14,18 @@ import (
 
 // TestOfficialClient signs in, lists and calls with the Go SDK's client, in
 // both eras.
-func TestOfficialClient(t *testing.T) {
+func TestOfficialClient(t *testing.T) { callsEverything(t, shared.Stack) }
+
+// TestOfficialClientSignsIn does the same in sign-in mode: registration, consent
+// page, sign-in at a Vouch of today, and signed calls.
+func TestOfficialClientSignsIn(t *testing.T) {
+	callsEverything(t, start(t, stack.Config{SignIn: true}))
+}
+
+func callsEverything(t *testing.T, s *stack.Stack) {
 	for _, version := range []string{"2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"} {
 		t.Run(version, func(t *testing.T) {
-			session, err := stack.Connect(t.Context(), shared.MCP, "", version)
+			session, err := stack.Connect(t.Context(), s.MCP, "", version)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,8 +10,10 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"mcp-credential-broker/broker/vouchtest"
@@ -28,6 +30,14 @@ var shared struct {
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	// A test binary that is interrupted runs no clean-up of its own.
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-interrupted
+		stack.StopAll()
+		os.Exit(1)
+	}()
 	shared.printed = &output{}
 	s, err := stack.Start(context.Background(), stack.Config{Worker: stack.WorkerConfig{Output: shared.printed}})
 	if err != nil {

@@ -342,11 +342,16 @@ func TestLargeBodies(t *testing.T) {
 	s := start(t, faults)
 	token := "Authorization: Bearer " + s.Token()
 	slow(t, s, time.Second)
-	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get-github-token","pad":"` + strings.Repeat("x", 255<<10) + `"}}`
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get-github-token","arguments":{` + strings.Repeat(" ", 15<<10) +
+		`},"pad":"` + strings.Repeat("x", 235<<10) + `"}}`
 	const requests = 400
 	statuses := make(chan int, requests)
 	for range requests {
 		go func() { statuses <- send(t, "POST", s.MCP, body, jsonType, token).status }()
+	}
+	waitUntil(t, "the upstream calls", func() bool { return s.Vouch.Count(pathGitHub) > 20 })
+	if current, retiring := memory(t, s); current+retiring > maxIsolateBytes {
+		t.Errorf("linear memories of %d and %d bytes while calls wait", current, retiring)
 	}
 	count := map[int]int{}
 	for range requests {
@@ -359,6 +364,28 @@ func TestLargeBodies(t *testing.T) {
 		t.Errorf("linear memories of %d and %d bytes", current, retiring)
 	}
 	t.Logf("answers by status: %v", count)
+}
+
+// TestSlowUploads: strangers who send bodies without an end hold little memory,
+// and take no place from those who have a token.
+func TestSlowUploads(t *testing.T) {
+	s := start(t, faults)
+	token := s.Token()
+	u, err := url.Parse(s.MCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 300 {
+		conn, err := net.Dial("tcp", u.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n%s\r\n\r\n%x\r\n%s\r\n", u.Host, jsonType, 15<<10, strings.Repeat("x", 15<<10))
+	}
+	if _, e := callTool(t, s, token, goodCalls[1].tool, goodCalls[1].arguments); e != nil {
+		t.Errorf("a call beside 300 slow uploads failed: %+v", e)
+	}
 }
 
 // TestMethodsAndHeadersPass: what the bridge must not change on the way.

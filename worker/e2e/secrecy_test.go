@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -79,6 +80,56 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 		}
 	}
 	checkAudit(t, log, calls)
+}
+
+// TestSignInPrintsNothingSecret does the same for sign-in mode: codes, verifiers,
+// cookies, assertions, proofs, Vouch's tokens and ours.
+func TestSignInPrintsNothingSecret(t *testing.T) {
+	printed := &output{}
+	s := start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Output: printed}})
+	token, err := stack.SignIn(t.Context(), s.MCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := []string{token}
+	for _, call := range goodCalls {
+		result, e := callTool(t, s, token, call.tool, call.arguments)
+		if e != nil {
+			t.Fatalf("%s: %+v", call.tool, e)
+		}
+		for _, member := range []string{"SecretAccessKey", "SessionToken", "token", "certificate"} {
+			if text, _ := result[member].(string); text != "" {
+				secrets = append(secrets, text)
+			}
+		}
+	}
+	for _, path := range []string{"/oauth/par", "/oauth/token", pathAWS, pathGitHub, pathSSH} {
+		for _, r := range s.Vouch.Requests(path) {
+			secrets = append(secrets, strings.Fields(r.Header.Get("Authorization"))...)
+			secrets = append(secrets, r.Header.Get("DPoP"), r.Header.Get("Signature"))
+			form, err := url.ParseQuery(string(r.Body))
+			if err != nil {
+				continue // JSON
+			}
+			for _, name := range []string{"client_assertion", "code", "code_verifier"} {
+				secrets = append(secrets, form.Get(name))
+			}
+		}
+	}
+	send(t, "POST", s.MCP, ping, jsonType, "Authorization: Bearer "+token[:len(token)-4]+"AAAA")
+	log := printed.String()
+	found := 0
+	for _, secret := range secrets {
+		if len(secret) < 16 {
+			continue
+		}
+		if found++; strings.Contains(log, secret) {
+			t.Errorf("the Worker printed a secret that begins with %.6q", secret)
+		}
+	}
+	if found < 20 || !strings.Contains(log, `"event":"sign_in"`) || !strings.Contains(log, `"event":"token_refused"`) {
+		t.Errorf("%d secrets were looked for in %d bytes of log", found, len(log))
+	}
 }
 
 func webIdentityToken(t *testing.T, form string) string {

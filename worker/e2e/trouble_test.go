@@ -49,11 +49,7 @@ func TestUpstreamTrouble(t *testing.T) {
 		t.Run(tt.name+"/STS", func(t *testing.T) {
 			f := tt.fault
 			f.Path = "/"
-			says := tt.says
-			if tt.status == 429 {
-				says = "too many requests"
-			}
-			expectTrouble(t, s, s.STS.Tap, f, token, goodCalls[0].tool, goodCalls[0].arguments, tt.status, "AWS STS", says)
+			expectTrouble(t, s, s.STS.Tap, f, token, goodCalls[0].tool, goodCalls[0].arguments, tt.status, "AWS STS", tt.says)
 		})
 	}
 	if n := s.Vouch.Count("/-/trap") + s.STS.Count("/-/trap"); n != 0 {

@@ -4,8 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
+	"io"
+	"maps"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
+	"regexp"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -24,15 +30,7 @@ func Connect(ctx context.Context, endpoint, token, protocolVersion string) (*mcp
 	if token != "" {
 		transport.HTTPClient = &http.Client{Transport: bearer{token}}
 	} else {
-		handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-			RedirectURL:              redirectURL,
-			AuthorizationCodeFetcher: approve,
-			DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
-				ClientName:              "demo",
-				RedirectURIs:            []string{redirectURL},
-				TokenEndpointAuthMethod: "none",
-			}},
-		})
+		handler, err := newSignIn()
 		if err != nil {
 			return nil, err
 		}
@@ -42,28 +40,112 @@ func Connect(ctx context.Context, endpoint, token, protocolVersion string) (*mcp
 	return client.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: protocolVersion})
 }
 
-// approve opens the authorization URL as a person's browser would. The local
-// Vouch takes this for a sign-in with the hardware key.
-func approve(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, args.URL, nil)
+func newSignIn() (*auth.AuthorizationCodeHandler, error) {
+	return auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+		RedirectURL:              redirectURL,
+		AuthorizationCodeFetcher: approve,
+		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
+			ClientName:              "demo",
+			RedirectURIs:            []string{redirectURL},
+			TokenEndpointAuthMethod: "none",
+		}},
+	})
+}
+
+// SignIn signs in at an MCP server as Connect does, and returns the access token.
+func SignIn(ctx context.Context, endpoint string) (string, error) {
+	handler, err := newSignIn()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	browser := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := browser.Do(req)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, nil)
 	if err != nil {
-		return nil, err
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
 	}
 	defer resp.Body.Close()
-	target, err := url.Parse(resp.Header.Get("Location"))
-	if err != nil || resp.StatusCode/100 != 3 {
-		return nil, fmt.Errorf("the sign-in ended with status %d and no redirect", resp.StatusCode)
+	if err := handler.Authorize(ctx, req, resp); err != nil { // the answer is the challenge
+		return "", err
 	}
-	q := target.Query()
-	if e := q.Get("error"); e != "" {
+	source, err := handler.TokenSource(ctx)
+	if err != nil {
+		return "", err
+	}
+	token, err := source.Token()
+	if err != nil {
+		return "", err
+	}
+	return token.AccessToken, nil
+}
+
+// approve opens the authorization URL as a person's browser would: it agrees on
+// the broker's consent page, if there is one, and the local Vouch takes its visit
+// for a sign-in with the hardware key.
+func approve(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+	back, err := Browse(ctx, args.URL, redirectURL, url.Values{"decision": {"allow"}, "scope": {"aws", "github", "ssh"}})
+	if err != nil {
+		return nil, err
+	}
+	if e := back.Get("error"); e != "" {
 		return nil, errors.New("the sign-in was refused: " + e)
 	}
-	return &auth.AuthorizationResult{Code: q.Get("code"), State: q.Get("state"), Iss: q.Get("iss")}, nil
+	return &auth.AuthorizationResult{Code: back.Get("code"), State: back.Get("state"), Iss: back.Get("iss")}, nil
+}
+
+// maxPages bounds a sign-in: consent, Vouch, callback and what may come between.
+const maxPages = 10
+
+var hiddenField = regexp.MustCompile(`<input type="hidden" name="request" value="([^"]+)">`)
+
+// Browse plays a browser with cookies: from address on it follows redirects, and
+// sends the form of the consent page with answer, until it is sent to end. It
+// returns the query that it was sent there with.
+func Browse(ctx context.Context, address, end string, answer url.Values) (url.Values, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	browser := http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	for range maxPages {
+		resp, err := browser.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		page, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		resp.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		if next, err := resp.Location(); err == nil {
+			if strings.HasPrefix(next.String(), end+"?") {
+				return next.Query(), nil
+			}
+			if req, err = http.NewRequestWithContext(ctx, http.MethodGet, next.String(), nil); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		field := hiddenField.FindSubmatch(page)
+		if resp.StatusCode != http.StatusOK || field == nil {
+			return nil, fmt.Errorf("the sign-in ended with status %d at %s", resp.StatusCode, req.URL.Path)
+		}
+		form := url.Values{"request": {html.UnescapeString(string(field[1]))}}
+		maps.Copy(form, answer)
+		here := *req.URL
+		if req, err = http.NewRequestWithContext(ctx, http.MethodPost, here.Scheme+"://"+here.Host+here.Path, strings.NewReader(form.Encode())); err != nil {
+			return nil, err
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", here.Scheme+"://"+here.Host)
+	}
+	return nil, errors.New("the sign-in went round in circles")
 }
 
 // bearer adds a token to each request.

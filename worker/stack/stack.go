@@ -8,15 +8,20 @@ package stack
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 
+	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/vouchtest"
 )
 
-// A Config says what to start. The zero Config is the stack that a newcomer
-// sees: relay mode, a Vouch that takes plain bearer tokens, a free port.
+// A Config says what to start. The zero Config is relay mode with a Vouch that
+// takes plain bearer tokens, on a free port.
 type Config struct {
+	// SignIn starts the broker in sign-in mode, as a client of a Vouch of today.
+	SignIn bool
 	// Vouch is the local Vouch; its Issuer is filled in.
 	Vouch vouchtest.Options
 	// Worker is the Worker; the variables that join it to Vouch and STS are
@@ -51,6 +56,9 @@ func (s *Stack) start(ctx context.Context, c Config) (err error) {
 		step = func(string) {}
 	}
 	step("Starting a local Vouch and STS")
+	if c.SignIn {
+		c.Vouch.Version = vouchtest.Latest
+	}
 	if s.Stack, err = vouchtest.Start(vouchtest.StackOptions{Vouch: c.Vouch}); err != nil {
 		return fmt.Errorf("the local Vouch could not be started: %w", err)
 	}
@@ -68,10 +76,37 @@ func (s *Stack) start(ctx context.Context, c Config) (err error) {
 		"VOUCH_AUDIENCE":       s.MCP,
 		"AWS_ENDPOINT_URL_STS": s.STSURL,
 	}
+	if c.SignIn {
+		if err := s.register(vars); err != nil {
+			return fmt.Errorf("the broker could not be made a client of the local Vouch: %w", err)
+		}
+	}
 	maps.Copy(vars, c.Worker.Vars)
 	c.Worker.Vars = vars
 	s.Worker, err = StartWorker(ctx, c.Worker)
 	return err
+}
+
+// register makes the broker a client of the local Vouch, with a new key.
+func (s *Stack) register(vars map[string]string) error {
+	text, err := p256.Generate()
+	if err != nil {
+		return err
+	}
+	key, err := p256.Parse(text)
+	if err != nil {
+		return err
+	}
+	keys, err := json.Marshal(map[string]any{"keys": []p256.JWK{key.PublishedJWK()}})
+	if err != nil {
+		return err
+	}
+	const clientID = "local-broker"
+	vars["BROKER_MODE"], vars["BROKER_KEY"], vars["VOUCH_CLIENT_ID"] = "sign-in", text.Reveal(), clientID
+	return s.Vouch.AddClient(vouchtest.Client{
+		ID: clientID, JWKS: keys, DPoPBound: true,
+		RedirectURIs: []string{strings.TrimSuffix(s.MCP, "/mcp") + "/oauth/callback"},
+	})
 }
 
 // Stop ends the Worker and the servers. It may be called on a Stack that did
@@ -86,7 +121,7 @@ func (s *Stack) Stop() {
 }
 
 // Token mints an access token for the stack's MCP URL, as Vouch would after a
-// sign-in with a hardware key.
+// sign-in with a hardware key. It is what relay mode takes.
 func (s *Stack) Token() string {
 	return s.Vouch.MintAccessToken(vouchtest.TokenOptions{Audience: s.MCP, Scope: "openid email"})
 }

@@ -20,7 +20,7 @@ func wranglerDev(root, dir, entry string, port int, vars map[string]string) (*ex
 	// An env file of its own keeps wrangler from reading anybody's .dev.vars.
 	var lines strings.Builder
 	for name, value := range vars {
-		fmt.Fprintf(&lines, "%s=%q\n", name, value)
+		fmt.Fprintf(&lines, "%s='%s'\n", name, value) // dotenv takes what is in single quotes as it is
 	}
 	varsFile := filepath.Join(dir, "worker.env")
 	if err := os.WriteFile(varsFile, []byte(lines.String()), 0o600); err != nil {

@@ -90,9 +90,11 @@ func StartWorker(ctx context.Context, c WorkerConfig) (*Worker, error) {
 		_ = os.RemoveAll(dir)
 		return nil, fmt.Errorf("the Worker could not be started: %w", err)
 	}
+	running.Store(w, nil)
 	go func() {
 		_ = w.process.Wait()
 		close(w.exited)
+		running.Delete(w)
 	}()
 	if err := w.await(ctx); err != nil {
 		w.Stop()
@@ -120,10 +122,25 @@ func (w *Worker) await(ctx context.Context) error {
 		case <-w.exited:
 			return fmt.Errorf("the Worker's process ended before it answered; it printed last:\n%s", w.tail)
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return errors.New("interrupted before the Worker was up")
+			}
 			return fmt.Errorf("the Worker did not answer within %s; its process printed last:\n%s", startTime, w.tail)
 		case <-tick.C:
 		}
 	}
+}
+
+// running are the Workers that StopAll has to stop.
+var running sync.Map
+
+// StopAll stops every Worker that is running, for a process that is about to be
+// ended by a signal.
+func StopAll() {
+	running.Range(func(w, _ any) bool {
+		w.(*Worker).Stop()
+		return true
+	})
 }
 
 // Exited is closed when wrangler has ended, by Stop or by itself.
@@ -165,8 +182,11 @@ func Root() (string, error) {
 // choosePort returns port if it is free, or a free one for 0.
 func choosePort(port int) (int, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return 0, fmt.Errorf("port %d is taken: stop what uses it, or choose another, as in PORT=8787 make dev", port)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("port %d is taken: stop what uses it, or choose another, as in PORT=%d make dev", port, port+1)
+		return 0, fmt.Errorf("port %d cannot be used: %w", port, err)
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil

@@ -1,0 +1,48 @@
+// HTTP messages as they pass between JavaScript and Go: a head of lines "name: value", and a body in bytes.
+
+const bodyTimeMs = 10_000; // for a request's body to arrive
+
+// readRequest reads a request's body, cut off at one byte more than maxBytes, so that Go sees what is too large. It is
+// null for a request without one, and undefined when the body does not arrive in time.
+export async function readRequest(request, maxBytes) {
+  if (!request.body) return null;
+  return Promise.race([readAll(request, maxBytes), scheduler.wait(bodyTimeMs)]);
+}
+
+// drain reads a request's body and forgets it, so that its client gets to read the answer.
+export function drain(request) {
+  return Promise.race([request.body.pipeTo(new WritableStream()).catch(() => {}), scheduler.wait(bodyTimeMs)]);
+}
+
+// readAll reads a body whole, or until it is longer than maxBytes; a length that is told makes it one cheaper read.
+export async function readAll(message, maxBytes) {
+  const told = message.headers.get("Content-Length");
+  if (told && told <= maxBytes && !message.headers.has("Content-Encoding")) return new Uint8Array(await message.arrayBuffer());
+  const chunks = [];
+  let length = 0;
+  const reader = message.body?.getReader();
+  for (let part; reader && length <= maxBytes && !(part = await reader.read()).done; ) {
+    chunks.push(part.value);
+    length += part.value.length;
+  }
+  if (length > maxBytes) reader.cancel().catch(() => {});
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
+
+export const formatHead = (headers) => Array.from(headers, ([name, value]) => `${name}: ${value}\n`).join("");
+
+export function parseHead(head) {
+  const lines = head.split("\n").filter((line) => line.includes(": "));
+  return new Headers(lines.map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
+}
+
+// unavailable is an answer without Go. It holds nothing of the request, so any page may read it.
+export function unavailable(error) {
+  const headers = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After",
+    "Cache-Control": "no-store",
+    "Retry-After": "1",
+  };
+  return Response.json({ error, status: 503 }, { status: 503, headers });
+}
