@@ -17,13 +17,16 @@ var commands = map[string]func(context.Context) error{
 	"lint":   runLint,
 	"fuzz":   runFuzz,
 	"deploy": runDeploy,
+
+	"register":   runRegister,
+	"rotate-key": runRotateKey,
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	if len(os.Args) != 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run ./worker/dev dev|demo|size|lint|fuzz|deploy (or the make targets of these names)")
+		fmt.Fprintln(os.Stderr, "usage: go run ./worker/dev dev|demo|size|lint|fuzz|deploy|register|rotate-key (or the make targets of these names)")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](ctx); err != nil {
