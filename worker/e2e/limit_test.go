@@ -1,0 +1,43 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"mcp-credential-broker/worker/stack"
+)
+
+const registration = `{"client_name":"x","redirect_uris":["http://127.0.0.1/callback"]}`
+
+// TestRateLimit: one address cannot ask for sign-ins without end. The binding is
+// wrangler's.
+func TestRateLimit(t *testing.T) {
+	s, err := stack.Start(t.Context(), stack.Config{SignIn: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	for range 60 {
+		a := send(t, "POST", s.Worker.URL+"/oauth/register", registration, jsonType)
+		if a.status == 429 {
+			if a.header.Get("Retry-After") == "" {
+				t.Error("the refusal names no wait")
+			}
+			return
+		}
+		if a.status != 201 {
+			t.Fatalf("register: %d %s", a.status, a.body)
+		}
+	}
+	t.Error("60 registrations in a row were served")
+}
+
+// TestNoRateLimitIsSaid: without the binding there is no limit, and the log says so.
+func TestNoRateLimitIsSaid(t *testing.T) {
+	printed := &output{}
+	s := start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Output: printed}})
+	if a := send(t, "POST", s.Worker.URL+"/oauth/register", registration, jsonType); a.status != 201 {
+		t.Errorf("register: %d %s", a.status, a.body)
+	}
+	waitUntil(t, "the warning", func() bool { return strings.Contains(printed.String(), "no rate-limit binding") })
+}
