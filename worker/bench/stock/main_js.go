@@ -6,20 +6,37 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"fmt"
 	"net/http"
 	"strings"
 	"syscall/js"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/syumai/workers"
 	"github.com/syumai/workers/cloudflare"
 
 	"mcp-credential-broker/broker"
+	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/upstream"
 )
 
+// goES256 verifies in Go: the stock template brings no WebCrypto.
+type goES256 struct{ *jwt.SigningMethodECDSA }
+
+// VerifyES256 implements oauth.HostVerifier.
+func (m goES256) VerifyES256(message string, signature []byte, key *oauth.Key) error {
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), key.Point())
+	if err != nil {
+		return err
+	}
+	return m.Verify(message, signature, public)
+}
+
 func main() {
+	jwt.RegisterSigningMethod("ES256", func() jwt.SigningMethod { return goES256{jwt.SigningMethodES256} })
 	handler, err := broker.New(broker.Environment{
 		Getenv:  cloudflare.Getenv,
 		Fetcher: fetcher{},
