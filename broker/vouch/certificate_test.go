@@ -39,6 +39,7 @@ func certify(t testing.TB, public any, change func(*ssh.Certificate)) (*openssh.
 	cert := &ssh.Certificate{
 		Key:             key,
 		CertType:        ssh.UserCert,
+		Serial:          1<<64 - 1,
 		ValidPrincipals: []string{"alice@example.com", "alice"},
 		ValidBefore:     1_790_028_800,
 	}
@@ -126,6 +127,7 @@ func TestCertificateThatWasNotAskedFor(t *testing.T) {
 	_, foreign := certified(t, nil)
 	hostKey, host := certified(t, func(c *ssh.Certificate) { c.CertType = ssh.HostCert })
 	anyKey, anyName := certified(t, func(c *ssh.Certificate) { c.ValidPrincipals = nil })
+	renumberedKey, renumbered := certified(t, func(c *ssh.Certificate) { c.Serial = 7 })
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +141,7 @@ func TestCertificateThatWasNotAskedFor(t *testing.T) {
 		"another type of key": {key, otherType},
 		"host":                {hostKey, host},
 		"no principals":       {anyKey, anyName},
+		"another serial":      {renumberedKey, renumbered},
 		"the key itself":      {key, key.Line()},
 		"cut":                 {key, line[:len(line)-8]},
 		"two":                 {key, line + "\n" + foreign},

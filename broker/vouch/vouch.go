@@ -150,7 +150,7 @@ func (c Client) SSHCertificate(ctx context.Context, auth Authorization, key *ope
 	if a.err != nil {
 		return nil, a.err
 	}
-	if err := checkCertificate(line, key); err != nil {
+	if err := checkCertificate(line, key, issued.Serial); err != nil {
 		return nil, err
 	}
 	return issued, nil
@@ -160,7 +160,7 @@ func (c Client) SSHCertificate(ctx context.Context, auth Authorization, key *ope
 // another key would be of use to somebody else, a host certificate would let its
 // holder pose as a server, and one without principals opens every account on
 // servers before OpenSSH 10.3.
-func checkCertificate(line string, key *openssh.PublicKey) error {
+func checkCertificate(line string, key *openssh.PublicKey, serial uint64) error {
 	cert, err := openssh.ParseCertificate(line)
 	switch {
 	case err != nil:
@@ -170,6 +170,8 @@ func checkCertificate(line string, key *openssh.PublicKey) error {
 		return fmt.Errorf("%w: certificate for another key", ErrMalformed)
 	case cert.Kind != openssh.UserCertificate:
 		return fmt.Errorf("%w: not a user certificate", ErrMalformed)
+	case cert.Serial != serial: // the audit would refer to another one
+		return fmt.Errorf("%w: certificate with another serial", ErrMalformed)
 	case len(cert.Principals) == 0:
 		return fmt.Errorf("%w: certificate without principals", ErrMalformed)
 	}

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"mcp-credential-broker/broker/openssh"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
@@ -310,8 +312,8 @@ func manyPermissions(n int) string {
 }
 
 func TestSerialIsExact(t *testing.T) {
-	key, line := certified(t, nil)
 	for _, serial := range []uint64{0, 1<<53 + 1, math.MaxInt64 + 1, math.MaxUint64} {
+		key, line := certified(t, func(c *ssh.Certificate) { c.Serial = serial })
 		s := newServer(t, http.StatusOK, sshBody(t, line, func(body map[string]any) { body["serial"] = serial }))
 		issued, err := s.client().SSHCertificate(context.Background(), relayed, key)
 		if err != nil || issued.Serial != serial {
