@@ -45,6 +45,9 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 		}
 		fmt.Fprintf(w, "[%d, %d]", bytes[0], bytes[1])
 	})
+	mux.HandleFunc("/faults/held", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, host().Call("inspect").Get("heldBytes").Int())
+	})
 	mux.HandleFunc("/faults/timers", func(w http.ResponseWriter, _ *http.Request) {
 		// How many timers wasm_exec.js has armed for the Go runtime, by its next id.
 		fmt.Fprintln(w, program(0).Get("go").Get("_nextCallbackTimeoutID").Int()-1)
@@ -58,7 +61,7 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 // program returns the program that takes new requests (0) or the one that is
 // retiring (1), as worker.mjs knows it; an empty object for none.
 func program(i int) js.Value {
-	if p := host().Call("programs").Index(i); p.Truthy() {
+	if p := host().Call("inspect").Get("programs").Index(i); p.Truthy() {
 		return p
 	}
 	return js.ValueOf(map[string]any{})

@@ -3,10 +3,10 @@
 const bodyTimeMs = 10_000; // for a request's body to arrive
 
 // readRequest reads a request's body, cut off at one byte more than maxBytes, so that Go sees what is too large. It is
-// null for a request without one, and undefined when the body does not arrive in time.
+// null for a request without one, and undefined when the body does not arrive, or not in time.
 export async function readRequest(request, maxBytes) {
   if (!request.body) return null;
-  return Promise.race([readAll(request, maxBytes), scheduler.wait(bodyTimeMs)]);
+  return Promise.race([readAll(request, maxBytes).catch(() => undefined), scheduler.wait(bodyTimeMs)]);
 }
 
 // drain reads a request's body and forgets it, so that its client gets to read the answer.

@@ -28,7 +28,7 @@ class Program {
     this.go.importObject.gojs["runtime.clearTimeoutEvent"] = () => {};
     const instance = new WebAssembly.Instance(app, { ...this.go.importObject, workers: { ready: () => (ready = true) } });
     this.memory = instance.exports.mem;
-    const context = { env, binding: this.binding, ecdsa: (...args) => this.current.ecdsa(...args), programs };
+    const context = { env, binding: this.binding, ecdsa: (...args) => this.current.ecdsa(...args), inspect };
     this.go.run(instance, context).catch(() => {}); // ends when the program does, maybe inside a request that is long over
     if (!ready || this.go.exited) throw new Error("the Go program did not start");
   }
@@ -97,7 +97,7 @@ class Exchange {
 let program; // takes new requests
 let retiring; // past its memory bound, finishing what it has
 let heldBytes = 0;
-const programs = () => [program, retiring]; // for the test build, which looks into them
+const inspect = () => ({ programs: [program, retiring], heldBytes }); // for the test build
 
 // admit returns the program for a new request, or undefined when there is no room for it.
 function admit(env) {
@@ -115,19 +115,17 @@ function admit(env) {
   return program?.inFlight < maxInFlight ? program : undefined;
 }
 
-async function answer(request, env, ctx, maxBytes) {
+async function answer(request, env, maxBytes) {
   const body = await readRequest(request, maxBytes);
   if (body === undefined) return unavailable("the request did not arrive in time; send it again");
   const head = `${request.method} ${request.url}\n${formatHead(request.headers)}`;
   const admitted = admit(env);
   if (!admitted) return unavailable("the broker is busy; try again in a second");
   admitted.inFlight++;
-  const answered = new Promise((resolve) => {
+  return new Promise((resolve) => {
     const exchange = new Exchange(admitted, request.signal, resolve);
     admitted.enter(exchange, "handle", exchange, exchange.id, head, body);
   }).finally(() => admitted.inFlight--);
-  ctx.waitUntil(answered); // a hop that mints is finished and audited although the client has gone
-  return answered;
 }
 
 export default {
@@ -141,6 +139,9 @@ export default {
       return unavailable("the broker is busy; try again in a second");
     }
     heldBytes += held;
-    return answer(request, env, ctx, maxBytes).finally(() => (heldBytes -= held));
+    const answered = answer(request, env, maxBytes).finally(() => (heldBytes -= held));
+    // Although the client has gone, what it held is given back, and a hop that mints is finished and audited.
+    ctx.waitUntil(answered);
+    return answered;
   },
 };

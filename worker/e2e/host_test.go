@@ -388,6 +388,39 @@ func TestSlowUploads(t *testing.T) {
 	}
 }
 
+// TestBrokenUploads: what was set aside for a body is given back when its client
+// breaks off, or strangers could take all of it for good.
+func TestBrokenUploads(t *testing.T) {
+	s := start(t, faults)
+	token := s.Token()
+	u, err := url.Parse(s.MCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := func() int { return number(t, s, "/faults/held") }
+	for _, reset := range []bool{true, false} {
+		for range 5 {
+			conn, err := net.Dial("tcp", u.Host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n%s\r\n\r\n10\r\nhalf a body here", u.Host, jsonType)
+			waitUntil(t, "the reading of the body", func() bool { return held() > 0 })
+			if reset {
+				_ = conn.(*net.TCPConn).SetLinger(0)
+			}
+			conn.Close()
+			waitUntil(t, "the giving back", func() bool { return held() == 0 })
+		}
+	}
+	if _, e := callTool(t, s, token, goodCalls[1].tool, goodCalls[1].arguments); e != nil {
+		t.Errorf("a call after broken uploads failed: %+v", e)
+	}
+	if n := held(); n != 0 {
+		t.Errorf("%d bytes are held at the end", n)
+	}
+}
+
 // TestMethodsAndHeadersPass: what the bridge must not change on the way.
 func TestMethodsAndHeadersPass(t *testing.T) {
 	s := start(t, faults)
