@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker"
+	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouchtest"
-	"mcp-credential-broker/worker/stack"
 )
 
 // A signInBench is a broker in sign-in mode, whose keys can be changed, with a
@@ -82,7 +82,7 @@ func (b *signInBench) use(t *testing.T, key, previous string) {
 
 func (b *signInBench) signIn(t *testing.T) string {
 	t.Helper()
-	token, err := stack.SignIn(t.Context(), b.url+"/mcp")
+	token, err := mcptest.SignIn(t.Context(), b.url+"/mcp")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/crypto/ssh"
 
+	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
 	"mcp-credential-broker/worker/stack"
 )
@@ -34,7 +35,7 @@ func runDemo(ctx context.Context) error {
 	defer s.Stop()
 
 	step("Connecting to " + s.MCP + " as an MCP client: registering, agreeing on the consent page, signing in at Vouch")
-	session, err := stack.Connect(ctx, s.MCP, "", "")
+	session, err := mcptest.Connect(ctx, s.MCP, "", "")
 	if err != nil {
 		return fmt.Errorf("the client could not connect: %w", err)
 	}

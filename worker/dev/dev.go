@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
 	"mcp-credential-broker/worker/stack"
 )
@@ -37,7 +38,7 @@ func runDev(ctx context.Context) error {
 	defer s.Stop()
 	token := s.Token()
 	if signsIn() {
-		if token, err = stack.SignIn(ctx, s.MCP); err != nil {
+		if token, err = mcptest.SignIn(ctx, s.MCP); err != nil {
 			return fmt.Errorf("the sign-in that was to bring a token for you failed: %w", err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/crypto/ssh"
 
+	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -25,7 +26,7 @@ func TestOfficialClientSignsIn(t *testing.T) {
 func callsEverything(t *testing.T, s *stack.Stack) {
 	for _, version := range []string{"2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"} {
 		t.Run(version, func(t *testing.T) {
-			session, err := stack.Connect(t.Context(), s.MCP, "", version)
+			session, err := mcptest.Connect(t.Context(), s.MCP, "", version)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
 	"mcp-credential-broker/worker/stack"
 )
@@ -87,7 +88,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 func TestSignInPrintsNothingSecret(t *testing.T) {
 	printed := &output{}
 	s := start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Output: printed}})
-	token, err := stack.SignIn(t.Context(), s.MCP)
+	token, err := mcptest.SignIn(t.Context(), s.MCP)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,7 @@
-package stack
+// Package mcptest plays an MCP client and the person in front of it: the official Go
+// SDK, and a browser that agrees to what the person would. Tests and the local
+// stack sign in with it.
+package mcptest
 
 import (
 	"context"
