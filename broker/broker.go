@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/grant"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/sts"
@@ -30,6 +31,7 @@ import (
 
 const (
 	name    = "mcp-credential-broker"
+	title   = "Vouch credential broker"
 	version = "0.1.0"
 
 	// callTime is what one request may take, all its hops together.
@@ -51,14 +53,12 @@ type Environment struct {
 
 // A Broker is the http.Handler of the whole service.
 type Broker struct {
-	env      Environment
-	config   Config
-	fault    error // of the configuration
-	verifier *oauth.Verifier
-	signIn   *vouch.SignIn // in sign-in mode
-	vouch    vouch.Client
-	sts      sts.Client
-	mcp      *mcp.Server
+	env    Environment
+	config Config
+	fault  error // of the configuration
+	mode   mode
+	desk   *grant.Desk
+	mcp    *mcp.Server
 }
 
 // New makes a Broker. A wrong configuration is not an error here: the Broker
@@ -66,23 +66,30 @@ type Broker struct {
 func New(env Environment) (*Broker, error) {
 	config, fault := ParseConfig(env.Getenv)
 	out := upstream.Client{Fetcher: env.Fetcher, Now: env.Now}
-	b := &Broker{
-		env:    env,
-		config: config,
-		fault:  fault,
-		verifier: oauth.NewVerifier(oauth.VerifierConfig{
-			Issuer: config.Issuer, AllowedClientIDs: config.AllowedClientIDs, Upstream: out, Now: env.Now,
-		}),
-		signIn: &vouch.SignIn{Issuer: config.Issuer, ClientID: config.ClientID, Key: config.Key, Upstream: out},
-		vouch:  vouch.Client{Issuer: config.Issuer, Upstream: out},
-		sts:    sts.Client{Upstream: out, EndpointOverride: config.STSEndpoint},
+	verifier := oauth.NewVerifier(oauth.VerifierConfig{
+		Issuer: config.Issuer, AllowedClientIDs: config.AllowedClientIDs, Upstream: out, Now: env.Now,
+	})
+	b := &Broker{env: env, config: config, fault: fault}
+	if config.signsIn() {
+		b.mode = b.signInMode(&vouch.SignIn{Issuer: config.Issuer, ClientID: config.ClientID, Key: config.Key, Upstream: out}, verifier)
+	} else {
+		b.mode = relayMode(config, verifier)
 	}
-	server, err := mcp.New(mcp.Implementation{Name: name, Title: "Vouch credential broker", Version: version}, instructions, b.tools())
+	var err error
+	b.desk, err = grant.New(grant.Config{
+		Vouch:     vouch.Client{Issuer: config.Issuer, Upstream: out},
+		STS:       sts.Client{Upstream: out, EndpointOverride: config.STSEndpoint},
+		AWSRegion: config.AWSRegion,
+		Now:       env.Now,
+		Log:       b.log,
+	})
 	if err != nil {
 		return nil, err
 	}
-	server.MissingScope = b.missingScope
-	b.mcp = server
+	b.mcp, err = mcp.New(mcp.Implementation{Name: name, Title: title, Version: version}, grant.Instructions, b.desk.Tools())
+	if err != nil {
+		return nil, err
+	}
 	return b, nil
 }
 
@@ -102,14 +109,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case oauth.MetadataPath, oauth.MetadataPath + resourcePath, resourcePath + oauth.MetadataPath:
 		b.serveMetadata(w, r, resource, err)
 	case authserver.MetadataPath, authserver.AuthorizePath, authserver.CallbackPath, authserver.TokenPath, authserver.RevokePath, authserver.RegisterPath:
-		switch {
-		case err != nil:
-			writeConfigFault(w, err)
-		case !b.config.signsIn():
-			writeNotFound(w)
-		default:
-			b.authServer(resource).ServeHTTP(w, r)
-		}
+		b.serveAuthServer(w, r, resource, err)
 	default:
 		writeNotFound(w)
 	}
@@ -117,6 +117,16 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func writeNotFound(w http.ResponseWriter) {
 	writeError(w, http.StatusNotFound, "nothing is served here; the MCP endpoint is "+resourcePath)
+}
+
+func (b *Broker) serveAuthServer(w http.ResponseWriter, r *http.Request, resource string, fault error) {
+	if fault != nil {
+		writeConfigFault(w, fault)
+	} else if server := b.mode.admits(resource); server != nil {
+		server.ServeHTTP(w, r)
+	} else {
+		writeNotFound(w)
+	}
 }
 
 // serveMCP lets a request through to the protocol when it comes for our host,
@@ -128,7 +138,7 @@ func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource strin
 		writeConfigFault(w, fault)
 		return
 	}
-	origin := strings.TrimSuffix(resource, resourcePath)
+	origin := originOf(resource)
 	if _, host, _ := strings.Cut(origin, "://"); !strings.EqualFold(r.Host, host) {
 		writeError(w, http.StatusForbidden, "this broker is reached at "+resource+" only")
 		return
@@ -144,38 +154,59 @@ func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource strin
 	requestID := requestIDOf(r)
 	w.Header().Set("X-Request-Id", requestID)
 	ctx := upstream.WithDeadline(r.Context(), b.env.Now().Add(callTime))
-	at, err := b.authenticate(ctx, r, resource)
+	caller, err := b.authenticate(ctx, r, resource)
 	if err != nil {
-		b.refuse(w, requestID, err, origin)
+		b.refuse(w, requestID, err, resource)
 		return
 	}
-	at.requestID, at.metadata = requestID, metadataOf(origin)
-	ctx = context.WithValue(ctx, visitKey{}, at)
-	b.mcp.ServeHTTP(w, r.WithContext(ctx))
+	caller.RequestID = requestID
+	b.answer(ctx, w, b.mcp.Read(r), caller, resource)
 }
 
-func (b *Broker) authenticate(ctx context.Context, r *http.Request, resource string) (visit, error) {
+func (b *Broker) authenticate(ctx context.Context, r *http.Request, resource string) (grant.Caller, error) {
 	token, err := oauth.BearerToken(r)
 	if err != nil {
-		return visit{}, err
+		return grant.Caller{}, err
 	}
-	if b.config.signsIn() {
-		return b.openAccessToken(token, resource)
-	}
-	caller, err := b.verifier.Verify(ctx, token, resource)
-	return visit{caller: caller, auth: vouch.Bearer{Token: token}}, err
+	return b.mode.authenticate(ctx, token, resource)
 }
 
-// metadataOf is where the protected resource metadata of an origin is.
-func metadataOf(origin string) string { return origin + oauth.MetadataPath + resourcePath }
+// answer runs the calls of a request, one after the other, and answers it. Two
+// outcomes of a call are those of the whole HTTP request, and what else it asked
+// for is lost: the client must ask for more (RFC 6750 section 3.1), or its token
+// is dead.
+func (b *Broker) answer(ctx context.Context, w http.ResponseWriter, q *mcp.Request, caller grant.Caller, resource string) {
+	calls := q.Calls()
+	if missing := b.desk.Missing(caller, calls); missing != 0 {
+		challenge := b.mode.challenge(resource)
+		challenge.Error, challenge.Description = "insufficient_scope", "This tool needs a scope that was not asked for"
+		// Some clients ask for what is challenged and nothing else.
+		challenge.Scopes = (caller.Asked | missing).Names()
+		writeChallenge(w, http.StatusForbidden, challenge)
+		return
+	}
+	for _, c := range calls {
+		var err error
+		if c.Result, err = b.desk.Run(c.Context(ctx), caller, c); err != nil {
+			challenge := b.mode.challenge(resource)
+			challenge.Error, challenge.Description = "invalid_token", "The sign-in at Vouch has ended"
+			writeChallenge(w, http.StatusUnauthorized, challenge)
+			return
+		}
+	}
+	q.Write(w)
+}
+
+// writeChallenge answers a request whose token is good for less than it asks for.
+func writeChallenge(w http.ResponseWriter, status int, challenge oauth.Challenge) {
+	w.Header().Set("WWW-Authenticate", challenge.String())
+	writeJSON(w, status, map[string]string{"error": challenge.Error})
+}
 
 // refuse maps an authentication error to status and challenge (mcp-guide: RFC
 // 6750 section 3, RFC 9728 section 5.1). The reason goes to the log alone.
-func (b *Broker) refuse(w http.ResponseWriter, requestID string, err error, origin string) {
-	challenge := oauth.Challenge{ResourceMetadata: metadataOf(origin)}
-	if b.config.signsIn() {
-		challenge.Scopes = authserver.AllScopes.Names()
-	}
+func (b *Broker) refuse(w http.ResponseWriter, requestID string, err error, resource string) {
+	challenge := b.mode.challenge(resource)
 	status := http.StatusUnauthorized
 	unavailable := new(oauth.UnavailableError)
 	switch {
@@ -184,7 +215,7 @@ func (b *Broker) refuse(w http.ResponseWriter, requestID string, err error, orig
 		writeOAuthError(w, status, "unauthorized", "sign in at Vouch first; an MCP client does so by itself")
 		return
 	case errors.As(err, &unavailable):
-		seconds := strconv.Itoa(wholeSeconds(unavailable.RetryAfter))
+		seconds := strconv.Itoa(upstream.WholeSeconds(unavailable.RetryAfter))
 		w.Header().Set("Retry-After", seconds)
 		writeError(w, http.StatusServiceUnavailable, "the keys of Vouch cannot be fetched now, so no token can be checked; try again in "+seconds+" s")
 		b.logRefusal(requestID, http.StatusServiceUnavailable, err)
@@ -213,17 +244,7 @@ func (b *Broker) serveMetadata(w http.ResponseWriter, r *http.Request, resource 
 	case !isRead(w, r):
 	default:
 		w.Header().Set("Cache-Control", "public, max-age=3600")
-		document := oauth.ProtectedResource{
-			Resource:               resource,
-			AuthorizationServers:   []string{b.config.Issuer},
-			BearerMethodsSupported: []string{"header"},
-			ResourceName:           "Vouch credential broker",
-		}
-		if b.config.signsIn() {
-			document.AuthorizationServers = []string{strings.TrimSuffix(resource, resourcePath)}
-			document.ScopesSupported = authserver.AllScopes.Names()
-		}
-		writeJSON(w, http.StatusOK, document)
+		writeJSON(w, http.StatusOK, b.mode.metadata(resource))
 	}
 }
 
@@ -262,21 +283,6 @@ func requestURL(r *http.Request) *url.URL {
 	return &url.URL{Scheme: scheme, Host: r.Host, Path: r.URL.Path}
 }
 
-// A visit is who called, on whose behalf what may be done, and the id that its
-// log lines share.
-type visit struct {
-	caller    oauth.Caller
-	requestID string
-	metadata  string              // URL of the protected resource metadata
-	auth      vouch.Authorization // how to act for the caller at Vouch
-
-	// In sign-in mode:
-	asked, granted authserver.Scopes
-	clientName     string
-}
-
-type visitKey struct{}
-
 // requestIDOf is Cloudflare's id of the request, or a random one elsewhere.
 func requestIDOf(r *http.Request) string {
 	if ray := r.Header.Get("Cf-Ray"); len(ray) >= 8 && len(ray) <= 32 && strings.Trim(ray, "0123456789abcdefABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "" {
@@ -285,17 +291,15 @@ func requestIDOf(r *http.Request) string {
 	return rand.Text()
 }
 
-// wholeSeconds rounds a wait up, to at least one second.
-func wholeSeconds(d time.Duration) int {
-	return max(1, int((d+time.Second-1)/time.Second))
-}
-
 func writeConfigFault(w http.ResponseWriter, fault error) {
 	writeError(w, http.StatusServiceUnavailable, "this broker is not configured yet: "+strings.ReplaceAll(fault.Error(), "\n", "; "))
 }
 
 func writeError(w http.ResponseWriter, status int, sentence string) {
-	writeJSON(w, status, failure{Message: sentence, Status: status})
+	writeJSON(w, status, struct {
+		Error  string `json:"error"`
+		Status int    `json:"status"`
+	}{sentence, status})
 }
 
 func writeOAuthError(w http.ResponseWriter, status int, code, description string) {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/authserver"
-	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/grant"
 	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/seal"
@@ -18,16 +18,29 @@ import (
 	"mcp-credential-broker/broker/vouch"
 )
 
-// toolScopes are the scopes that the tools demand in sign-in mode.
-var toolScopes = map[string]authserver.Scopes{
-	"get-aws-credentials": authserver.ScopeAWS,
-	"get-github-token":    authserver.ScopeGitHub,
-	"get-ssh-certificate": authserver.ScopeSSH,
+// signInMode is for Vouch of today: the broker signs people in itself.
+func (b *Broker) signInMode(client *vouch.SignIn, verifier *oauth.Verifier) mode {
+	return mode{
+		authenticate: func(_ context.Context, token secret.String, resource string) (grant.Caller, error) {
+			return b.openAccessToken(token, resource)
+		},
+		challenge: func(resource string) oauth.Challenge {
+			return oauth.Challenge{ResourceMetadata: metadataOf(resource), Scopes: authserver.AllScopes.Names()}
+		},
+		metadata: func(resource string) oauth.ProtectedResource {
+			document := protectedResource(resource, originOf(resource))
+			document.ScopesSupported = authserver.AllScopes.Names()
+			return document
+		},
+		admits: func(resource string) *authserver.Server {
+			return b.authServer(resource, signer{client, verifier})
+		},
+	}
 }
 
 // authServer is the authorization server for one public URL.
-func (b *Broker) authServer(resource string) *authserver.Server {
-	origin := strings.TrimSuffix(resource, resourcePath)
+func (b *Broker) authServer(resource string, vouch authserver.Vouch) *authserver.Server {
+	origin := originOf(resource)
 	return &authserver.Server{
 		Config: authserver.Config{
 			Issuer: origin, Resource: resource, VouchIssuer: b.config.Issuer,
@@ -36,7 +49,7 @@ func (b *Broker) authServer(resource string) *authserver.Server {
 			Now:                 b.env.Now,
 		},
 		Sealer:   &sealer{box: b.box(resource)},
-		Vouch:    signer{b.signIn, b.verifier},
+		Vouch:    vouch,
 		Upstream: upstream.Client{Fetcher: b.env.Fetcher, Now: b.env.Now},
 		Limiter:  b.env.Limiter,
 		Log:      b.logSignIn,
@@ -46,11 +59,9 @@ func (b *Broker) authServer(resource string) *authserver.Server {
 func (b *Broker) box(resource string) seal.Box {
 	return seal.Box{
 		Current: b.config.Key, Previous: b.config.PreviousKey,
-		Issuer: strings.TrimSuffix(resource, resourcePath), VouchIssuer: b.config.Issuer, Resource: resource,
+		Issuer: originOf(resource), VouchIssuer: b.config.Issuer, Resource: resource,
 	}
 }
-
-var errMissingScope = errors.New("scope was not asked for")
 
 // A sealer is a box as the authorization server wants it. It keeps the key that
 // opened the last value: what that holds is bound to it.
@@ -72,16 +83,16 @@ func (s *sealer) Open(purpose, text string, now time.Time) (payload []byte, err 
 
 // openAccessToken is sign-in mode's answer to who is calling: the person whom our
 // own token names, and how to act for that person at Vouch.
-func (b *Broker) openAccessToken(token secret.String, resource string) (visit, error) {
+func (b *Broker) openAccessToken(token secret.String, resource string) (grant.Caller, error) {
 	s := &sealer{box: b.box(resource)}
 	t, err := authserver.OpenAccessToken(s, token, b.env.Now())
 	if err != nil {
-		return visit{}, fmt.Errorf("%w: %w", oauth.ErrInvalidToken, err)
+		return grant.Caller{}, fmt.Errorf("%w: %w", oauth.ErrInvalidToken, err)
 	}
-	return visit{
-		caller: oauth.Caller{Subject: t.Subject, Email: t.Email, ClientID: fmt.Sprintf("sha256:%x", t.ClientIDHash[:8]), Expires: t.Expires},
-		auth:   vouch.Signed{Token: t.VouchToken, Key: s.opened, Source: agentName(t.ClientName), Now: b.env.Now},
-		asked:  t.Asked, granted: t.Granted, clientName: t.ClientName,
+	return grant.Caller{
+		Subject: t.Subject, Email: t.Email, ClientID: fmt.Sprintf("sha256:%x", t.ClientIDHash[:8]), ClientName: t.ClientName,
+		Auth:  vouch.Signed{Token: t.VouchToken, Key: s.opened, Source: agentName(t.ClientName), Now: b.env.Now},
+		Asked: t.Asked, Granted: t.Granted,
 	}, nil
 }
 
@@ -98,46 +109,6 @@ func agentName(name string) string {
 		return "mcp-client"
 	}
 	return clean[:min(len(clean), 128)]
-}
-
-// missingScope is the challenge for scopes that the client never asked for (RFC
-// 6750 section 3.1). It repeats those that the token has: some clients ask for
-// what is challenged and nothing else. A scope that the person unticked is no
-// reason to ask again; the tool says so.
-func (b *Broker) missingScope(ctx context.Context, tools []string) string {
-	at, _ := ctx.Value(visitKey{}).(visit)
-	if at.auth == nil || !b.config.signsIn() {
-		return ""
-	}
-	var needed authserver.Scopes
-	for _, tool := range tools {
-		needed |= toolScopes[tool]
-	}
-	if at.asked.Has(needed) {
-		return ""
-	}
-	for _, tool := range tools { // calls that were refused are calls
-		r := newRecord(b.env.Now(), at, tool, mcp.Call{})
-		r.fail(failure{"the token lacks the scope of this tool", http.StatusForbidden, "refused"}, errMissingScope)
-		b.log(r)
-	}
-	return oauth.Challenge{
-		Error: "insufficient_scope", Description: "This tool needs a scope that was not asked for",
-		ResourceMetadata: at.metadata, Scopes: (at.asked | needed).Names(),
-	}.String()
-}
-
-// deadToken is the challenge for a token whose sign-in Vouch has ended.
-func (b *Broker) deadToken(at visit, err error) string {
-	var refusal *vouch.Error
-	if !b.config.signsIn() || !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized ||
-		refusal.Code != "invalid_token" && refusal.Code != "unauthorized" {
-		return ""
-	}
-	return oauth.Challenge{
-		Error: "invalid_token", Description: "The sign-in at Vouch has ended",
-		ResourceMetadata: at.metadata, Scopes: authserver.AllScopes.Names(),
-	}.String()
 }
 
 // A signer signs people in at Vouch. It implements authserver.Vouch. It holds no

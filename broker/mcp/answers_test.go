@@ -226,16 +226,8 @@ func TestBothMembersSayTheSame(t *testing.T) {
 func TestBrokenTool(t *testing.T) {
 	for _, structured := range []string{``, ` `, `null`, `[1]`, `"hunter2"`, `{"a":"hunter2"`, `{"a":1} {"a":"hunter2"}`, `hunter2`} {
 		for _, isError := range []bool{false, true} {
-			s, err := mcp.New(info(), "", []mcp.Tool{{
-				Name: "broken", Title: "Broken", Description: "Returns no object.", InputSchema: json.RawMessage(object),
-				Call: func(context.Context, mcp.Call) mcp.Result {
-					return mcp.Result{Structured: json.RawMessage(structured), IsError: isError}
-				},
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			a := post(t, s, legacyBody("tools/call", `"name":"broken"`))
+			result := mcp.Result{Structured: json.RawMessage(structured), IsError: isError}
+			a := post(t, always(newFixture(t).Server, result), legacyBody("tools/call", `"name":"plain"`))
 			if a.status != 200 || a.Error.Code != -32603 || strings.Contains(a.body, "hunter2") {
 				t.Errorf("%q: %d %s", structured, a.status, a.body)
 			}

@@ -25,14 +25,12 @@ type plan struct {
 	batch  bool   // the answer is an array
 }
 
-// A step is the answer to one message: a result, a fault or a tool to call.
+// A step is the answer to one message: a fault, a result or what a call comes to.
 type step struct {
 	id     json.RawMessage // nil: the answer has none
 	fault  *fault
 	result json.RawMessage
-	tool   *Tool
-	call   Call
-	modern bool
+	call   *Call
 }
 
 // refusal is the plan for a request of which no message can be answered.
@@ -64,7 +62,6 @@ func (s *Server) decide(header http.Header, body []byte) plan {
 	switch {
 	case m.isRequest() && (m.claim.Exists() || version == revision20260728):
 		st, f = s.decideModern(header, version, m)
-		st.modern = true
 	case version != "" && !slices.Contains(revisions(), version):
 		f = unsupportedVersion(version)
 	case m.isRequest():
@@ -147,8 +144,7 @@ func (s *Server) decideLegacy(m *message) (step, *fault) {
 // decideCall finds the tool of a tools/call request. Unknown members of params
 // are ignored; the arguments are the tool's to judge.
 func (s *Server) decideCall(m *message) (step, *fault) {
-	tool := s.tools[m.name.Str] // no tool has the empty name, which is that of a number or an object
-	if tool == nil {
+	if !s.tools[m.name.Str] { // no tool has the empty name, which is that of a number or an object
 		return step{}, invalidParams("unknown tool; tools/list names those that exist")
 	}
 	arguments := json.RawMessage("{}")
@@ -160,7 +156,7 @@ func (s *Server) decideCall(m *message) (step, *fault) {
 	case m.arguments.Type != gjson.Null:
 		return step{}, invalidParams("arguments must be an object")
 	}
-	return step{tool: tool, call: Call{RequestID: m.id, Arguments: arguments}}, nil
+	return step{call: &Call{Tool: m.name.Str, RequestID: m.id, Arguments: arguments}}, nil
 }
 
 // checkCursor refuses every cursor: the list has one page, so we gave out none.

@@ -1,7 +1,6 @@
 package mcp_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -13,7 +12,8 @@ import (
 	"mcp-credential-broker/broker/mcp"
 )
 
-// A fixture is a server of three small tools that notes every call that runs.
+// A fixture is a server of three small tools, with somebody who runs them and
+// notes every call.
 type fixture struct {
 	*mcp.Server
 	calls   []mcp.Call
@@ -34,37 +34,58 @@ func info() mcp.Implementation {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{}
-	tool := func(name, title, input, output string, result func(mcp.Call) mcp.Result) mcp.Tool {
+	tool := func(name, title, input, output string) mcp.Tool {
 		return mcp.Tool{
 			Name: name, Title: title, Description: "The <" + name + "> tool & no other.",
 			InputSchema: json.RawMessage(input), OutputSchema: json.RawMessage(output),
 			Annotations: mcp.Annotations{OpenWorldHint: true},
-			Call: func(ctx context.Context, c mcp.Call) mcp.Result {
-				f.calls = append(f.calls, c)
-				f.names = append(f.names, name)
-				f.ctxErrs = append(f.ctxErrs, ctx.Err())
-				return result(c)
-			},
 		}
 	}
-	plain := tool("plain", "Plain", object, "", func(mcp.Call) mcp.Result { return mcp.Result{Structured: json.RawMessage("{}")} })
+	plain := tool("plain", "Plain", object, "")
 	plain.OutputSchema = nil
 	plain.Annotations = mcp.Annotations{ReadOnlyHint: true, DestructiveHint: true, IdempotentHint: true}
 	server, err := mcp.New(info(), instructions, []mcp.Tool{
-		tool("echo", "Echo", echoSchema, echoResult, func(c mcp.Call) mcp.Result {
-			return mcp.Result{Structured: json.RawMessage(`{ "said":` + string(c.Arguments) + `}`)}
-		}),
-		tool("fail", "Fail", object, object, func(mcp.Call) mcp.Result {
-			return mcp.Result{Structured: json.RawMessage(`{ "error": "say <please>", "status": 400 }`), IsError: true}
-		}),
-		plain,
+		tool("echo", "Echo", echoSchema, echoResult), tool("fail", "Fail", object, object), plain,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Server = server
-	return f
+	return &fixture{Server: server}
+}
+
+// ServeHTTP runs every call of a request, as whoever uses a server does. It takes
+// back no state, since it gives out none.
+func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := f.Read(r)
+	for _, c := range q.Calls() {
+		if c.RequestState != "" {
+			c.Result = mcp.Result{Rejected: "requestState was not issued by this server"}
+			continue
+		}
+		f.calls = append(f.calls, *c)
+		f.names = append(f.names, c.Tool)
+		f.ctxErrs = append(f.ctxErrs, c.Context(r.Context()).Err())
+		switch c.Tool {
+		case "echo":
+			c.Result = mcp.Result{Structured: json.RawMessage(`{ "said":` + string(c.Arguments) + `}`)}
+		case "fail":
+			c.Result = mcp.Result{Structured: json.RawMessage(`{ "error": "say <please>", "status": 400 }`), IsError: true}
+		case "plain":
+			c.Result = mcp.Result{Structured: struct{}{}}
+		}
+	}
+	q.Write(w)
+}
+
+// always is a server of which every call has the same result.
+func always(s *mcp.Server, result mcp.Result) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q := s.Read(r)
+		for _, c := range q.Calls() {
+			c.Result = result
+		}
+		q.Write(w)
+	}
 }
 
 // An answer is an HTTP answer with what a test looks at in its JSON.
@@ -102,6 +123,10 @@ const (
 // answer.
 func post(t testing.TB, s http.Handler, body string, headers ...string) answer {
 	t.Helper()
+	return serve(t, s, request(body, headers...))
+}
+
+func request(body string, headers ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/mcp", strings.NewReader(body))
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ":")
@@ -110,7 +135,7 @@ func post(t testing.TB, s http.Handler, body string, headers ...string) answer {
 	if r.Header.Get("Content-Type") == "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	return serve(t, s, r)
+	return r
 }
 
 func serve(t testing.TB, s http.Handler, r *http.Request) answer {
@@ -176,7 +201,6 @@ func TestNewRefuses(t *testing.T) {
 		{"name of another tool", func(_ *mcp.Implementation, tool *mcp.Tool) { tool.Name = "other" }},
 		{"no title", func(_ *mcp.Implementation, tool *mcp.Tool) { tool.Title = "" }},
 		{"no description", func(_ *mcp.Implementation, tool *mcp.Tool) { tool.Description = "" }},
-		{"nothing to call", func(_ *mcp.Implementation, tool *mcp.Tool) { tool.Call = nil }},
 		{"no input schema", func(_ *mcp.Implementation, tool *mcp.Tool) { tool.InputSchema = nil }},
 		{"empty output schema", func(_ *mcp.Implementation, tool *mcp.Tool) { tool.OutputSchema = json.RawMessage{} }},
 		{"bad output schema", func(_ *mcp.Implementation, tool *mcp.Tool) { tool.OutputSchema = json.RawMessage(`{"type":"array"}`) }},
@@ -205,8 +229,7 @@ func TestNewRefuses(t *testing.T) {
 			change func(*mcp.Implementation, *mcp.Tool)
 		}{name, func(_ *mcp.Implementation, tool *mcp.Tool) { tool.InputSchema = json.RawMessage(schema) }})
 	}
-	call := func(context.Context, mcp.Call) mcp.Result { return mcp.Result{} }
-	other := mcp.Tool{Name: "other", Title: "Other", Description: "Another.", InputSchema: json.RawMessage(object), Call: call}
+	other := mcp.Tool{Name: "other", Title: "Other", Description: "Another.", InputSchema: json.RawMessage(object)}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			info, tool := info(), other
@@ -231,7 +254,6 @@ func TestNewAccepts(t *testing.T) {
 			"anyOf":{"type":"string","description":"Named like a keyword.","enum":["a"]},
 			"list":{"type":"array","description":"L.","items":{"type":"string"}},
 			"map":{"type":"object","description":"M.","additionalProperties":{"type":"string"}}},"additionalProperties":false}`),
-		Call: func(context.Context, mcp.Call) mcp.Result { return mcp.Result{} },
 	}
 	if _, err := mcp.New(info(), "", []mcp.Tool{tool}); err != nil {
 		t.Error(err)
@@ -240,7 +262,7 @@ func TestNewAccepts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := post(t, s, legacyBody("tools/list", "")); string(a.Result) != `{"tools":[]}` {
+	if a := post(t, always(s, mcp.Result{}), legacyBody("tools/list", "")); string(a.Result) != `{"tools":[]}` {
 		t.Errorf("a server without tools lists %s", a.Result)
 	}
 }

@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -44,33 +45,43 @@ func (s *Server) decideModern(header http.Header, version string, m *message) (s
 	case methodCall:
 		st, f := s.decideCall(m)
 		if f == nil {
-			f = m.checkAnswers()
+			f = m.readModern(st.call)
 		}
-		st.call.ClientName = m.clientInfo.Get("name").Str
-		st.call.ClientVersion = m.clientInfo.Get("version").Str
 		return st, f
 	}
 	return step{}, methodNotFound(http.StatusNotFound)
 }
 
-// checkAnswers looks at what a client sends when it was asked for input. We ask
-// for none and give out no state, so a state is forged or another server's, and
-// answers count for nothing: they only have to be well formed.
-func (m *message) checkAnswers() *fault {
-	if m.requestState.Exists() {
+// readModern adds to a call what only modern clients send. What they answer when
+// they were asked must be well formed; whether they were is not known here.
+func (m *message) readModern(c *Call) *fault {
+	c.modern = true
+	c.ClientName, c.ClientVersion = m.clientInfo.Get("name").Str, m.clientInfo.Get("version").Str
+	c.AsksPeople = asksPeople(m.capabilities)
+	if m.requestState.Exists() && (m.requestState.Type != gjson.String || m.requestState.Str == "") {
 		return invalidParams("requestState was not issued by this server")
 	}
-	wellFormed := !m.inputResponses.Exists() || m.inputResponses.IsObject()
-	if wellFormed {
-		m.inputResponses.ForEach(func(_, answer gjson.Result) bool {
-			wellFormed = answer.IsObject()
-			return wellFormed
-		})
+	c.RequestState = m.requestState.Str
+	if !m.inputResponses.Exists() {
+		return nil
 	}
+	wellFormed := m.inputResponses.IsObject()
+	m.inputResponses.ForEach(func(_, answer gjson.Result) bool {
+		wellFormed = wellFormed && answer.IsObject()
+		return wellFormed
+	})
 	if !wellFormed {
 		return invalidParams("inputResponses must be an object of objects")
 	}
+	c.InputResponses = json.RawMessage(m.inputResponses.Raw)
 	return nil
+}
+
+// asksPeople reports whether capabilities declare forms: an empty declaration
+// of elicitation does too.
+func asksPeople(capabilities gjson.Result) bool {
+	elicitation := capabilities.Get("elicitation")
+	return elicitation.IsObject() && (elicitation.Get("form").IsObject() || len(elicitation.Map()) == 0)
 }
 
 // isNamedBy reports whether Mcp-Name repeats what the method acts on. Without a

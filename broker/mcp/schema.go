@@ -21,8 +21,6 @@ func (t *Tool) check() error {
 		return errors.New("the name must be 1 to 64 letters, digits, _ and -")
 	case t.Title == "" || t.Description == "":
 		return errors.New("it needs a title and a description")
-	case t.Call == nil:
-		return errors.New("it has nothing to call")
 	}
 	if err := checkRoot(t.InputSchema); err != nil {
 		return fmt.Errorf("input schema: %w", err)

@@ -1,9 +1,6 @@
 package mcp
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
@@ -14,47 +11,49 @@ import (
 // host may cut longer ones, as long as it passes on one byte more than this.
 const MaxBodyBytes = 256 << 10
 
-// ServeHTTP answers one request whose path, Host, Origin and token were checked
-// before. It implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// A Request is one HTTP request as it was read: what it calls, and how it is
+// answered.
+type Request struct {
+	server *Server
+	plan   plan
+	method bool // not POST
+}
+
+// Read reads a request whose path, Host, Origin and token were checked before.
+// It never fails: what cannot be read has no calls, and Write says why.
+func (s *Server) Read(r *http.Request) *Request {
+	q := &Request{server: s}
 	if r.Method != http.MethodPost { // there is neither a stream to GET nor a session to DELETE
+		q.method = true
+	} else if body, f := readBody(r); f != nil {
+		q.plan = refusal(f)
+	} else {
+		q.plan = s.decide(r.Header, body)
+	}
+	return q
+}
+
+// Calls are the tool calls of the request, in the order in which to run them.
+// All of the request was checked: if any of it is refused as a whole, there are
+// none.
+func (q *Request) Calls() []*Call {
+	var calls []*Call
+	for _, st := range q.plan.steps {
+		if st.call != nil && st.fault == nil {
+			calls = append(calls, st.call)
+		}
+	}
+	return calls
+}
+
+// Write answers the request with the results of its calls.
+func (q *Request) Write(w http.ResponseWriter) {
+	if q.method {
 		w.Header().Set("Allow", "POST, OPTIONS")
 		write(w, http.StatusMethodNotAllowed, nil)
 		return
 	}
-	var p plan
-	if body, f := readBody(r); f != nil {
-		p = refusal(f)
-	} else {
-		p = s.decide(r.Header, body)
-	}
-	if challenge := s.missingScope(r.Context(), p); challenge != "" {
-		w.Header().Set("WWW-Authenticate", challenge)
-		write(w, http.StatusForbidden, []byte(`{"error":"insufficient_scope"}`))
-		return
-	}
-	body, challenge := s.run(r.Context(), p)
-	if challenge != "" {
-		w.Header().Set("WWW-Authenticate", challenge)
-		write(w, http.StatusUnauthorized, []byte(`{"error":"invalid_token"}`))
-		return
-	}
-	write(w, p.status, body)
-}
-
-// missingScope asks for every tool of a plan before any runs: a batch of which a
-// part is out of reach does nothing at all.
-func (s *Server) missingScope(ctx context.Context, p plan) string {
-	var names []string
-	for _, st := range p.steps {
-		if st.tool != nil && st.fault == nil {
-			names = append(names, st.tool.Name)
-		}
-	}
-	if s.MissingScope == nil || len(names) == 0 {
-		return ""
-	}
-	return s.MissingScope(ctx, names)
+	write(w, q.plan.status, q.body())
 }
 
 // readBody reads at most one byte more than is allowed. The Accept header is not
@@ -88,35 +87,29 @@ func write(w http.ResponseWriter, status int, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// run calls the tools of a plan, one after the other, and returns the body, or
-// the challenge of the tool that found the caller's token dead.
-func (s *Server) run(ctx context.Context, p plan) (body []byte, challenge string) {
-	if !p.batch {
-		if len(p.steps) == 0 {
-			return nil, ""
+func (q *Request) body() []byte {
+	if !q.plan.batch {
+		if len(q.plan.steps) == 0 {
+			return nil
 		}
-		return s.appendAnswer(ctx, nil, p.steps[0])
+		return q.server.appendAnswer(nil, q.plan.steps[0])
 	}
-	body = []byte{'['}
-	for i, st := range p.steps {
+	body := []byte{'['}
+	for i, st := range q.plan.steps {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		if body, challenge = s.appendAnswer(ctx, body, st); challenge != "" {
-			return nil, challenge
-		}
+		body = q.server.appendAnswer(body, st)
 	}
-	return append(body, ']'), ""
+	return append(body, ']')
 }
 
 // appendAnswer appends the JSON-RPC response of a step. A response without id
 // leaves the member out: MCP's schema does not allow null.
-func (s *Server) appendAnswer(ctx context.Context, b []byte, st step) (body []byte, challenge string) {
+func (s *Server) appendAnswer(b []byte, st step) []byte {
 	member, value := `"result":`, st.result
-	if st.fault == nil && st.tool != nil {
-		if value, challenge, st.fault = s.call(ctx, st); challenge != "" {
-			return nil, challenge
-		}
+	if st.fault == nil && st.call != nil {
+		value, st.fault = s.encodeResult(st.call)
 	}
 	if st.fault != nil {
 		member = `"error":`
@@ -133,46 +126,5 @@ func (s *Server) appendAnswer(ctx context.Context, b []byte, st step) (body []by
 	}
 	b = append(b, member...)
 	b = append(b, value...)
-	return append(b, '}'), ""
-}
-
-// call runs a tool and encodes its result. A failure is told in the text alone:
-// structured content would have to conform to the output schema.
-func (s *Server) call(ctx context.Context, st step) (encoded json.RawMessage, challenge string, f *fault) {
-	if !st.modern {
-		ctx = context.WithoutCancel(ctx) // a lost connection is no cancellation in legacy revisions
-	}
-	result := st.tool.Call(ctx, st.call)
-	if result.Challenge != "" {
-		return nil, result.Challenge, nil
-	}
-	var compact, indented bytes.Buffer
-	if err := json.Compact(&compact, result.Structured); err != nil || compact.Bytes()[0] != '{' {
-		return nil, "", internalFault()
-	}
-	text := compact.String()
-	if !result.IsError && json.Indent(&indented, compact.Bytes(), "", "  ") == nil {
-		text = indented.String()
-	}
-	quoted, err := encode(text)
-	if err != nil {
-		return nil, "", internalFault()
-	}
-	b := []byte{'{'}
-	if st.modern {
-		b = append(b, `"resultType":"complete",`...)
-	}
-	b = append(b, `"content":[{"type":"text","text":`...)
-	b = append(b, quoted...)
-	b = append(b, `}],`...)
-	if result.IsError {
-		b = append(b, `"isError":true`...)
-	} else {
-		b = append(b, `"structuredContent":`...)
-		b = append(b, compact.Bytes()...)
-	}
-	if st.modern {
-		b = append(b, s.meta...)
-	}
-	return append(b, '}'), "", nil
+	return append(b, '}')
 }

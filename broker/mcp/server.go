@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,15 +12,10 @@ const (
 	listTTL     = 300_000   // milliseconds: some clients ask again only after it
 )
 
-// A Server is the http.Handler of one MCP endpoint. It does not change once it
-// serves and may be used concurrently.
+// A Server is what one MCP endpoint offers. It does not change and may be used
+// concurrently.
 type Server struct {
-	// MissingScope is asked before a request's tools run. It returns the
-	// WWW-Authenticate of a 403 when the caller's token lacks a scope that one of
-	// them needs and the client can ask for, else "". It may be nil.
-	MissingScope func(ctx context.Context, tools []string) string
-
-	tools map[string]*Tool
+	tools map[string]bool // by name
 
 	// Results that are the same for everyone, encoded once.
 	discover   json.RawMessage
@@ -41,7 +35,7 @@ type Server struct {
 // oneOf, allOf; no x-mcp-header, which would copy arguments into headers. The
 // error joins all faults, each wrapping ErrInvalidServer.
 func New(info Implementation, instructions string, tools []Tool) (*Server, error) {
-	s := &Server{tools: make(map[string]*Tool, len(tools))}
+	s := &Server{tools: make(map[string]bool, len(tools))}
 	var faults []error
 	if info.Name == "" || info.Version == "" {
 		faults = append(faults, fmt.Errorf("%w: it needs a name and a version", ErrInvalidServer))
@@ -50,10 +44,10 @@ func New(info Implementation, instructions string, tools []Tool) (*Server, error
 		if err := tool.check(); err != nil {
 			faults = append(faults, fmt.Errorf("%w: tool %q: %w", ErrInvalidServer, tool.Name, err))
 		}
-		if s.tools[tool.Name] != nil {
+		if s.tools[tool.Name] {
 			faults = append(faults, fmt.Errorf("%w: tool %q is there twice", ErrInvalidServer, tool.Name))
 		}
-		s.tools[tool.Name] = &tool
+		s.tools[tool.Name] = true
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)

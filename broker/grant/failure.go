@@ -1,4 +1,4 @@
-package broker
+package grant
 
 import (
 	"context"
@@ -49,6 +49,16 @@ func (e inputError) Error() string { return string(e) }
 // errDeclined says that the person did not allow this kind of credential.
 var errDeclined = errors.New("scope declined on the consent page")
 
+// errState says that a call answers a question that was not asked.
+var errState = errors.New("request state is not ours")
+
+// signInEnded reports whether Vouch no longer knows the caller's token.
+func signInEnded(err error) bool {
+	var refusal *vouch.Error
+	return errors.As(err, &refusal) && refusal.Status == http.StatusUnauthorized &&
+		(refusal.Code == "invalid_token" || refusal.Code == "unauthorized")
+}
+
 func invalid(format string, args ...any) error { return inputError(fmt.Sprintf(format, args...)) }
 
 // explain is the one place where an error becomes a sentence and a status.
@@ -62,12 +72,14 @@ func (c *call) explain(err error) failure {
 		return failure{string(input), http.StatusBadRequest, "refused"}
 	case errors.Is(err, errDeclined):
 		return failure{"you declined this kind of credential when you signed in; reconnect to allow it", http.StatusForbidden, "refused"}
+	case errors.Is(err, errState):
+		return failure{"requestState was not issued by this server", http.StatusBadRequest, "refused"}
 	case errors.Is(err, vouch.ErrRequestTooLarge):
 		return failure{"these arguments are too long for Vouch; name fewer repositories at once", http.StatusBadRequest, "refused"}
 	case errors.Is(err, context.Canceled):
 		return failure{"the client hung up before anything was issued; call again", 499, "canceled"}
 	case errors.As(err, &fromVouch):
-		return c.broker.explainVouch(fromVouch)
+		return c.explainVouch(fromVouch)
 	case errors.As(err, &fromSTS):
 		return explainSTS(fromSTS)
 	case errors.As(err, &hop):
@@ -111,20 +123,20 @@ var vouchSentences = map[string]string{
 }
 
 // explainVouch is for Vouch's refusals.
-func (b *Broker) explainVouch(e *vouch.Error) failure {
+func (c *call) explainVouch(e *vouch.Error) failure {
 	f := failure{Status: e.Status, outcome: "failed"}
 	sentence, known := vouchSentences[e.Code]
 	switch {
-	case e.Unsigned && !b.config.signsIn():
+	case e.Unsigned && c.relays():
 		f.Message = "this Vouch requires signed requests, which relay mode cannot make: the operator must use sign-in mode, or a Vouch server older than v2026.6.3"
 	case known:
-		f.Message = strings.ReplaceAll(sentence, "ISSUER", b.config.Issuer)
+		f.Message = strings.ReplaceAll(sentence, "ISSUER", c.desk.config.Vouch.Issuer)
 	case e.Status == http.StatusUnauthorized:
 		f.Message = "Vouch refused the broker's request; the operator should check the broker's configuration and clock"
 	case e.Code == "signing_failed" && e.Status == http.StatusBadRequest:
 		f.Message = "Vouch would not sign this public key; try one of another type, such as ssh-ed25519"
 	case e.Status == http.StatusTooManyRequests:
-		f.Message = fmt.Sprintf("Vouch has had too many requests; try again in %d s", wholeSeconds(e.RetryAfter))
+		f.Message = fmt.Sprintf("Vouch has had too many requests; try again in %d s", upstream.WholeSeconds(e.RetryAfter))
 	case e.Status >= 500 || e.Status == http.StatusRequestTimeout:
 		f.Message = fmt.Sprintf("Vouch failed (status %d); try again in a moment", e.Status)
 	default:
@@ -158,7 +170,7 @@ func explainSTS(e *sts.Error) failure {
 		f.Message = sentence
 	case e.Code == "Throttling", e.Code == "ThrottlingException", e.Status == http.StatusTooManyRequests:
 		f.Status = http.StatusTooManyRequests // AWS says 400
-		f.Message = fmt.Sprintf("AWS STS has had too many requests; try again in %d s", wholeSeconds(max(e.RetryAfter, stsWait)))
+		f.Message = fmt.Sprintf("AWS STS has had too many requests; try again in %d s", upstream.WholeSeconds(max(e.RetryAfter, stsWait)))
 	case e.Status >= 500:
 		f.Message = fmt.Sprintf("AWS STS failed (status %d); try again in a moment", e.Status)
 	default:

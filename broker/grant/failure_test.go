@@ -1,4 +1,4 @@
-package broker
+package grant
 
 import (
 	"context"
@@ -16,7 +16,10 @@ import (
 // TestExplain: every failure has a status, an outcome and a sentence that says
 // what to do.
 func TestExplain(t *testing.T) {
-	c := &call{broker: &Broker{config: Config{Issuer: "https://vouch.example"}}}
+	c := &call{
+		desk:   &Desk{config: Config{Vouch: vouch.Client{Issuer: "https://vouch.example"}}},
+		caller: Caller{Auth: vouch.Bearer{}},
+	}
 	tests := []struct {
 		err     error
 		status  int

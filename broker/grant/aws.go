@@ -1,0 +1,101 @@
+package grant
+
+import (
+	"context"
+	"time"
+
+	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/sts"
+	"mcp-credential-broker/broker/vouch"
+)
+
+// awsCredentials is the result of get-aws-credentials, in the form of AWS's
+// credential_process.
+type awsCredentials struct {
+	Version         int
+	AccessKeyId     string
+	SecretAccessKey string
+	SessionToken    string
+	Expiration      string // RFC 3339, UTC
+	AssumedRoleArn  string
+}
+
+func awsTool() tool {
+	return tool{
+		name: "get-aws-credentials", title: "AWS temporary credentials",
+		description: "Get temporary AWS credentials for an IAM role that trusts Vouch. The result is a valid credential_process answer; " +
+			"pass its values as AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.",
+		// It mints a credential, so it is not read-only: claiming that would invite approval without asking.
+		annotations: mcp.Annotations{OpenWorldHint: true},
+		scope:       authserver.ScopeAWS,
+		prepare:     prepareAWS,
+	}
+}
+
+func prepareAWS(d *Desk, in arguments) (w credential, err error) {
+	var input sts.Input
+	arn, err := in.text("role_arn")
+	if err != nil {
+		return w, err
+	}
+	if input.Role, err = sts.ParseRoleARN(arn); err != nil {
+		return w, invalid("role_arn must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/Developer")
+	}
+	w.target.RoleARN = input.Role.String()
+	if input.DurationSeconds, err = in.whole("duration_seconds", 900, 43200); err != nil {
+		return w, err
+	}
+	if input.Region, err = in.text("region"); err != nil {
+		return w, err
+	}
+	if input.Region == "" {
+		input.Region = d.defaultRegion(input.Role.Partition)
+	}
+	if _, err = sts.Endpoint(input.Role.Partition, input.Region); err != nil {
+		return w, invalid("region must be an AWS region of the role's partition, %s", input.Role.Partition)
+	}
+	w.mint = func(ctx context.Context, c *call) (any, error) { return c.assumeRole(ctx, input) }
+	return w, nil
+}
+
+// defaultRegion is the configured region where it belongs to the partition, and
+// the partition's own default elsewhere.
+func (d *Desk) defaultRegion(partition string) string {
+	if _, err := sts.Endpoint(partition, d.config.AWSRegion); err == nil {
+		return d.config.AWSRegion
+	}
+	return sts.DefaultRegion(partition)
+}
+
+// assumeRole has Vouch vouch for the person to one role, and STS turn that into
+// credentials of the role.
+func (c *call) assumeRole(ctx context.Context, in sts.Input) (any, error) {
+	var id *vouch.IDToken
+	err := c.hop(ctx, hopVouch, false, func(ctx context.Context) (err error) {
+		id, err = c.desk.config.Vouch.AWSToken(ctx, c.caller.Auth, in.Role.String())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	in.Token = id.Token
+	in.SessionName = sts.SessionName(sts.UnverifiedSubject(id.Token))
+	var got *sts.Credentials
+	err = c.hop(ctx, hopSTS, true, func(ctx context.Context) (err error) {
+		got, err = c.desk.config.STS.AssumeRoleWithWebIdentity(ctx, in)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.record.Issued = &issued{AccessKeyID: got.AccessKeyID}
+	return awsCredentials{
+		Version:         1,
+		AccessKeyId:     got.AccessKeyID,
+		SecretAccessKey: got.SecretAccessKey.Reveal(),
+		SessionToken:    got.SessionToken.Reveal(),
+		Expiration:      got.Expiration.UTC().Format(time.RFC3339),
+		AssumedRoleArn:  got.AssumedRoleARN,
+	}, nil
+}

@@ -1,0 +1,60 @@
+package grant
+
+import (
+	"context"
+	"strconv"
+
+	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/openssh"
+	"mcp-credential-broker/broker/vouch"
+)
+
+// sshCertificate is the result of get-ssh-certificate. Serial is a string: a
+// full uint64 would be rounded by clients in JavaScript.
+type sshCertificate struct {
+	Certificate     string   `json:"certificate"`
+	ValidForSeconds int      `json:"valid_for_seconds"`
+	Principals      []string `json:"principals"`
+	Serial          string   `json:"serial"`
+}
+
+func sshTool() tool {
+	return tool{
+		name: "get-ssh-certificate", title: "SSH certificate",
+		description: "Have an SSH public key signed by Vouch's certificate authority. " +
+			"Save the certificate beside the private key as <key>-cert.pub. Never send a private key.",
+		annotations: mcp.Annotations{OpenWorldHint: true},
+		scope:       authserver.ScopeSSH,
+		prepare:     prepareSSH,
+	}
+}
+
+func prepareSSH(_ *Desk, in arguments) (w credential, err error) {
+	line, err := in.text("public_key")
+	if err != nil {
+		return w, err
+	}
+	key, err := openssh.ParsePublicKey(line)
+	if err != nil {
+		return w, inputOf(err)
+	}
+	w.target.KeyFingerprint = key.Fingerprint()
+	w.mint = func(ctx context.Context, c *call) (any, error) { return c.certificate(ctx, key) }
+	return w, nil
+}
+
+// certificate has Vouch's certificate authority sign a public key.
+func (c *call) certificate(ctx context.Context, key *openssh.PublicKey) (any, error) {
+	var got *vouch.Certificate
+	err := c.hop(ctx, hopVouch, true, func(ctx context.Context) (err error) {
+		got, err = c.desk.config.Vouch.SSHCertificate(ctx, c.caller.Auth, key)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	serial := strconv.FormatUint(got.Serial, 10)
+	c.record.Issued = &issued{CertificateSerial: serial}
+	return sshCertificate{got.Line.Reveal(), got.ValidForSeconds, got.Principals, serial}, nil
+}
