@@ -123,6 +123,8 @@ func (b *Broker) serveAuthServer(w http.ResponseWriter, r *http.Request, resourc
 	if fault != nil {
 		writeConfigFault(w, fault)
 	} else if server := b.mode.admits(resource); server != nil {
+		server.RequestID = requestIDOf(r)
+		w.Header().Set("X-Request-Id", server.RequestID)
 		server.ServeHTTP(w, r)
 	} else {
 		writeNotFound(w)

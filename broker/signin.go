@@ -164,6 +164,7 @@ func (b *Broker) logSignIn(e authserver.Event) {
 	b.log(struct {
 		Event      string    `json:"event"`
 		Time       time.Time `json:"time"`
+		RequestID  string    `json:"request_id"`
 		Route      string    `json:"route"`
 		Status     int       `json:"status"`
 		Error      string    `json:"error,omitempty"`
@@ -173,5 +174,6 @@ func (b *Broker) logSignIn(e authserver.Event) {
 		Subject    string    `json:"sub,omitempty"`
 		Email      string    `json:"email,omitempty"`
 		Granted    string    `json:"granted,omitempty"`
-	}{"sign_in", b.env.Now().UTC(), e.Route, e.Status, e.Error, e.Reason, e.ClientName, e.ClientHost, e.Subject, e.Email, e.Granted.String()})
+		SignIn     string    `json:"sign_in,omitempty"`
+	}{"sign_in", b.env.Now().UTC(), e.RequestID, e.Route, e.Status, e.Error, e.Reason, e.ClientName, e.ClientHost, e.Subject, e.Email, e.Granted.String(), e.SignIn})
 }

@@ -154,7 +154,7 @@ func TestSignInEnded(t *testing.T) {
 	_, vouchToken, _ := strings.Cut(requests[len(requests)-1].Header.Get("Authorization"), " ")
 	b.Vouch.Revoke(vouchToken)
 	status, challenge, _ := b.call(t, token)
-	if status != http.StatusUnauthorized || !strings.Contains(challenge, `error="invalid_token"`) || !strings.Contains(challenge, `scope="aws github ssh"`) {
+	if status != http.StatusUnauthorized || !strings.Contains(challenge, `error="invalid_token"`) || !strings.Contains(challenge, `scope="aws aws:write github ssh"`) {
 		t.Errorf("a sign-in that has ended: %d %s", status, challenge)
 	}
 }

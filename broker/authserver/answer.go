@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mcp-credential-broker/broker/page"
 )
 
 // An answer is an HTTP answer as a value.
@@ -67,7 +69,7 @@ func (a *answer) body(h http.Header) []byte {
 		h.Set("Referrer-Policy", "no-referrer") // the URL that is left behind may hold a code
 		return nil
 	case a.page != "":
-		setPageHeaders(h)
+		page.SetHeaders(h)
 		return []byte(a.page)
 	case a.json != nil:
 		body, err := json.Marshal(a.json)

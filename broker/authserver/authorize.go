@@ -49,7 +49,7 @@ func (s *Server) readRequest(ctx context.Context, query params, e *Event) (*clie
 	if !c.allows(redirectURI) || !s.Config.usableRedirectURI(redirectURI) {
 		return nil, nil, invalid("invalid_request", "The address to return to (redirect_uri) is not one of the app's own.")
 	}
-	req := &request{clientIDHash: c.idHash, clientName: c.name, redirectURI: redirectURI}
+	req := &request{clientIDHash: c.idHash, clientName: c.name, clientHost: c.host, redirectURI: redirectURI}
 	if state := query.get("state"); len(state) <= maxStateBytes {
 		req.state = state
 	}

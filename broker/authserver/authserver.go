@@ -89,6 +89,9 @@ type Server struct {
 	Upstream upstream.Client
 	// Limiter may be nil: no limits.
 	Limiter Limiter
+	// RequestID is the id of the request that this Server was made for: log lines
+	// and pages name it. It may be empty.
+	RequestID string
 	// Log takes what an operator should know. It may be nil, and may be called
 	// concurrently.
 	Log func(Event)
@@ -98,6 +101,7 @@ type Server struct {
 // secret. ClientName and Reason may hold any printable text that a stranger
 // chose: quote them.
 type Event struct {
+	RequestID  string
 	Route      string // the last element of the path; "consent" for its POST
 	Status     int
 	Error      string // OAuth error code; empty on success
@@ -107,11 +111,12 @@ type Event struct {
 	Subject    string
 	Email      string
 	Granted    Scopes
+	SignIn     string // as in AccessToken; empty when no token came of it
 }
 
 // ServeHTTP answers one request. It implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e := Event{Route: routeOf(r)}
+	e := Event{RequestID: s.RequestID, Route: routeOf(r)}
 	ctx := upstream.WithDeadline(r.Context(), s.Config.Now().Add(visitTime))
 	a, err := s.answer(ctx, r, &e)
 	if err != nil {

@@ -44,7 +44,7 @@ func (s *Server) callback(_ context.Context, r *http.Request, e *Event) (*answer
 	if err != nil {
 		return nil, stale.because(err)
 	}
-	e.ClientName = t.clientName
+	e.ClientName, e.ClientHost = t.clientName, t.clientHost
 	a, err := s.finish(t, query)
 	if err != nil {
 		fault := *asRefusal(err)
@@ -100,7 +100,7 @@ func (s *Server) finish(t *transaction, query params) (*answer, error) {
 	}
 	c := code{
 		vouchCode: vouchCode, verifier: t.verifier,
-		clientIDHash: t.clientIDHash, clientName: t.clientName,
+		clientIDHash: t.clientIDHash, clientName: t.clientName, clientHost: t.clientHost,
 		redirectURIHash: sha256.Sum256([]byte(t.redirectURI)),
 		challenge:       t.challenge, asked: t.asked, granted: t.granted,
 	}

@@ -7,15 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strconv"
-	"strings"
-	"unicode/utf8"
+
+	"mcp-credential-broker/broker/clientname"
 )
 
 const (
 	// maxClientIDBytes bounds a client id, which travels in every request.
 	maxClientIDBytes = 1536
-	maxNameBytes     = 96
 	unnamed          = "unnamed app"
 )
 
@@ -123,26 +121,7 @@ func readClientMetadata(members object) (registration, error) {
 		responses != nil && !slices.Contains(responses, "code"):
 		return registration{}, invalid("invalid_client_metadata", "Only the grant type authorization_code with the response type code is served.")
 	}
-	return registration{cleanName(name), uris}, nil
-}
-
-// cleanName makes a name fit to be shown, logged and tagged with: printable
-// characters and single spaces, at most maxNameBytes. Line breaks would forge
-// lines of a log; marks that turn the direction of writing would let a name
-// pretend to be part of our own text.
-func cleanName(name string) string {
-	name = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !strconv.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, name)
-	name = strings.Join(strings.Fields(name), " ")
-	for len(name) > maxNameBytes {
-		_, size := utf8.DecodeLastRuneInString(name)
-		name = name[:len(name)-size]
-	}
-	return strings.TrimSpace(name)
+	return registration{clientname.Clean(name), uris}, nil
 }
 
 func orDefault(s, otherwise string) string {

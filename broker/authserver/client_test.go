@@ -25,7 +25,7 @@ func TestRegister(t *testing.T) {
 	want := map[string]any{
 		"client_id": got["client_id"], "client_id_issued_at": float64(f.clock().Unix()), "client_name": "A B",
 		"redirect_uris": []any{"https://app.example/cb", "http://[::1]:1/"}, "grant_types": []any{"authorization_code"},
-		"response_types": []any{"code"}, "token_endpoint_auth_method": "none", "scope": "aws github ssh",
+		"response_types": []any{"code"}, "token_endpoint_auth_method": "none", "scope": "aws aws:write github ssh",
 	}
 	if r.status != http.StatusCreated || fmt.Sprint(got) != fmt.Sprint(want) || strings.Contains(r.body, "null") {
 		t.Errorf("status %d: %s", r.status, r.body)

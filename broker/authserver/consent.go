@@ -24,7 +24,7 @@ func (s *Server) consent(ctx context.Context, r *http.Request, e *Event) (*answe
 		return nil, err
 	}
 	req := &form.request
-	e.ClientName = req.clientName
+	e.ClientName, e.ClientHost = req.clientName, req.clientHost
 	granted := ParseScopes(strings.Join(ticked["scope"], " ")) & req.asked
 	if ticked.get("decision") != "allow" || granted == 0 {
 		return nil, invalid("access_denied", "The person refused.").to(req)

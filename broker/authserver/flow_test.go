@@ -138,6 +138,9 @@ func TestConsentPage(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
+	if strings.Contains(page.body, `value="aws:write" checked`) || !strings.Contains(page.body, `value="aws:write"`) || !strings.Contains(page.body, `value="ssh" checked`) {
+		t.Error("the right to change things is not a box that the person has to tick")
+	}
 	if strings.Contains(page.body, "started this yourself") {
 		t.Error("a warning about this computer for a web app")
 	}

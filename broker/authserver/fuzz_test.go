@@ -5,10 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
 
 // FuzzRegisteredClient: a client id that is taken is the one spelling of what it
@@ -95,24 +93,6 @@ func FuzzReadDocument(f *testing.F) {
 		}
 		if clientID != id || len(uris) != len(r.RedirectURIs) || r.Name == "" || got["client_secret"] != nil && string(got["client_secret"]) != "null" {
 			t.Errorf("%q is read as %+v", data, r)
-		}
-	})
-}
-
-// FuzzCleanName: a clean name stays as it is, is short, and holds nothing that
-// does not print.
-func FuzzCleanName(f *testing.F) {
-	f.Add("Claude Code")
-	f.Add("a\r\n\u202eb\x00\xff" + strings.Repeat("é", 60))
-	f.Fuzz(func(t *testing.T, name string) {
-		clean := cleanName(name)
-		if cleanName(clean) != clean || len(clean) > maxNameBytes || !utf8.ValidString(clean) || clean != strings.TrimSpace(clean) || strings.Contains(clean, "  ") {
-			t.Errorf("%q becomes %q", name, clean)
-		}
-		for _, r := range clean {
-			if !strconv.IsPrint(r) {
-				t.Errorf("%q keeps %q", name, r)
-			}
 		}
 	})
 }

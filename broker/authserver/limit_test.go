@@ -191,12 +191,12 @@ func TestSizes(t *testing.T) {
 func TestLargeTokens(t *testing.T) {
 	f := newFixture(t)
 	a := f.newApp()
-	f.vouch.tokenSize = 1200
+	f.vouch.tokenSize = 1600
 	r := f.post(authserver.TokenPath, tokenForm(a, f.newBrowser().signIn(a)))
 	if token, _ := r.json(t)["access_token"].(string); r.status != 200 || len(token) > 3<<10 || len(token) < 2500 {
 		t.Errorf("a large token: %d bytes, %s", len(token), r.body)
 	}
-	f.vouch.tokenSize = 2000
+	f.vouch.tokenSize = 2400
 	f.wantError(f.post(authserver.TokenPath, tokenForm(a, f.newBrowser().signIn(a))), 500, "server_error")
 	if len(f.vouch.revoked) != 1 {
 		t.Error("the token was not revoked")

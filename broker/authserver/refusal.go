@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"mcp-credential-broker/broker/page"
 	"mcp-credential-broker/broker/upstream"
 )
 
@@ -98,7 +99,7 @@ func (s *Server) tell(path string, r *refusal) *answer {
 			a.status = http.StatusUnauthorized // RFC 6749 section 5.2
 		}
 	default:
-		a.page = faultPage(r.sentence)
+		a.page = page.Fault{Title: "Sign-in stopped", Heading: "This sign-in cannot go on", Sentence: r.sentence, RequestID: s.RequestID}.Document()
 	}
 	return a
 }

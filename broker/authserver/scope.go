@@ -2,20 +2,25 @@ package authserver
 
 import "strings"
 
-// Scopes is a set of the scopes that there are, one for each kind of credential.
+// Scopes is a set of the scopes that there are.
 type Scopes uint8
 
-// The scopes.
+// The scopes. ScopeAWS is to look, ScopeAWSWrite to change things: neither
+// contains the other.
 const (
 	ScopeAWS Scopes = 1 << iota
+	ScopeAWSWrite
 	ScopeGitHub
 	ScopeSSH
 
-	AllScopes = ScopeAWS | ScopeGitHub | ScopeSSH
+	AllScopes = ScopeAWS | ScopeAWSWrite | ScopeGitHub | ScopeSSH
+	// deliberate are the scopes whose boxes the person ticks: they are asked for
+	// like the others and given by nobody who just goes on.
+	deliberate = ScopeAWSWrite
 )
 
 // scopeNames are in the order of the constants.
-var scopeNames = [...]string{"aws", "github", "ssh"}
+var scopeNames = [...]string{"aws", "aws:write", "github", "ssh"}
 
 // ParseScopes reads a scope parameter (RFC 6749 section 3.3). Unknown scopes are
 // dropped, as the RFC allows: clients ask for those of other servers too.

@@ -23,7 +23,7 @@ const (
 
 	// payloadVersion is the first byte of each payload. A new layout needs a new
 	// one, so that values which an older version sealed are refused, not misread.
-	payloadVersion = 1
+	payloadVersion = 2
 
 	verifierBytes = 32
 )
@@ -39,6 +39,7 @@ type hash = [sha256.Size]byte
 type request struct {
 	clientIDHash hash
 	clientName   string
+	clientHost   string // of its metadata document; empty for a registered client
 	redirectURI  string
 	state        string // the client's; may be empty
 	challenge    hash   // S256: the SHA-256 of the client's verifier
@@ -48,6 +49,7 @@ type request struct {
 func (r *request) append(e *encoder) {
 	e.fixed(r.clientIDHash[:])
 	e.text(r.clientName)
+	e.text(r.clientHost)
 	e.text(r.redirectURI)
 	e.text(r.state)
 	e.fixed(r.challenge[:])
@@ -57,6 +59,7 @@ func (r *request) append(e *encoder) {
 func (r *request) read(d *decoder) {
 	r.clientIDHash = d.hash()
 	r.clientName = d.text()
+	r.clientHost = d.text()
 	r.redirectURI = d.text()
 	r.state = d.text()
 	r.challenge = d.hash()
@@ -118,6 +121,7 @@ type code struct {
 	verifier        [verifierBytes]byte // ours towards Vouch
 	clientIDHash    hash
 	clientName      string
+	clientHost      string
 	redirectURIHash hash
 	challenge       hash // the client's
 	asked, granted  Scopes
@@ -129,6 +133,7 @@ func (c *code) encode() []byte {
 	e.fixed(c.verifier[:])
 	e.fixed(c.clientIDHash[:])
 	e.text(c.clientName)
+	e.text(c.clientHost)
 	e.fixed(c.redirectURIHash[:])
 	e.fixed(c.challenge[:])
 	e.fixed([]byte{byte(c.asked), byte(c.granted)})
@@ -141,6 +146,7 @@ func (c *code) decode(data []byte) error {
 	copy(c.verifier[:], d.fixed(verifierBytes))
 	c.clientIDHash = d.hash()
 	c.clientName = d.text()
+	c.clientHost = d.text()
 	c.redirectURIHash = d.hash()
 	c.challenge = d.hash()
 	c.asked = d.scopes()

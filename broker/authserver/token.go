@@ -35,7 +35,7 @@ func (s *Server) token(ctx context.Context, r *http.Request, e *Event) (*answer,
 	if err != nil {
 		return nil, err
 	}
-	e.ClientName = c.clientName
+	e.ClientName, e.ClientHost = c.clientName, c.clientHost
 	grant, err := s.Vouch.Redeem(ctx, c.vouchCode, verifierText(c.verifier), s.Config.Issuer+CallbackPath)
 	if err != nil {
 		return nil, vouchRefusal(err)
@@ -47,13 +47,14 @@ func (s *Server) token(ctx context.Context, r *http.Request, e *Event) (*answer,
 	}
 	text, err := MintAccessToken(s.Sealer, AccessToken{
 		VouchToken: grant.Token, Subject: grant.Subject, Email: grant.Email, Expires: grant.Expires,
-		ClientName: c.clientName, ClientIDHash: c.clientIDHash, Asked: c.asked, Granted: c.granted,
+		ClientName: c.clientName, ClientHost: c.clientHost, ClientIDHash: c.clientIDHash, Asked: c.asked, Granted: c.granted,
 	})
 	if err != nil {
 		// Nobody will hold Vouch's token: it should not stay alive.
 		return nil, errors.Join(err, s.Vouch.Revoke(ctx, grant.Token))
 	}
-	e.Subject, e.Email, e.Granted = grant.Subject, grant.Email, c.granted
+	held, _ := readClaims(grant.Token) // was read while minting
+	e.Subject, e.Email, e.Granted, e.SignIn = grant.Subject, grant.Email, c.granted, held.SignIn
 	return &answer{status: http.StatusOK, json: tokenAnswer{text.Reveal(), "Bearer", seconds, c.granted.String()}}, nil
 }
 
@@ -138,13 +139,13 @@ func (s *Server) revoke(ctx context.Context, r *http.Request, e *Event) (*answer
 	if err != nil {
 		return done, nil
 	}
-	e.ClientName = t.ClientName
+	e.ClientName, e.ClientHost = t.ClientName, t.ClientHost
 	if id := form.get("client_id"); id != "" && !equal(sha256.Sum256([]byte(id)), t.ClientIDHash) {
 		return nil, invalid("invalid_grant", "The token was issued to another client.").because(errOtherClient)
 	}
 	if err := s.Vouch.Revoke(ctx, t.VouchToken); err != nil {
 		return nil, vouchRefusal(err)
 	}
-	e.Subject, e.Email = t.Subject, t.Email
+	e.Subject, e.Email, e.SignIn = t.Subject, t.Email, t.SignIn
 	return done, nil
 }

@@ -54,6 +54,8 @@ type accessClaims struct {
 	email         string
 	scopes        []string
 	emailDisputed bool // email_verified is there and not true
+	emailVerified bool
+	authTime      *jwt.NumericDate
 
 	hardwareVerified bool
 	bound            bool   // there is a cnf, of whatever kind
@@ -84,8 +86,11 @@ func (c *accessClaims) UnmarshalJSON(data []byte) error {
 			return takeDate(&c.NotBefore, name, value)
 		case "iat":
 			return takeDate(&c.IssuedAt, name, value)
+		case "auth_time":
+			return takeDate(&c.authTime, name, value)
 		case "email_verified":
-			c.emailDisputed = value.Type != gjson.True
+			c.emailVerified = value.Type == gjson.True
+			c.emailDisputed = !c.emailVerified
 		case "hardware_verified":
 			c.hardwareVerified = value.Type == gjson.True
 		case "cnf":

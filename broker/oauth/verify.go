@@ -36,12 +36,18 @@ type Caller struct {
 	// Email is for display and audit. It is empty when the token has none, or
 	// one that the issuer has not verified.
 	Email string
+	// EmailVerified says that the issuer calls Email verified. It is not enough
+	// that it does not say the opposite.
+	EmailVerified bool
 	// ClientID is the OAuth client that the token was issued to.
 	ClientID string
 	// Scopes are the token's, in its order; often none.
 	Scopes []string
 	// Expires is the token's exp, without any allowance for skew.
 	Expires time.Time
+	// AuthTime is when the person proved who they are (auth_time); zero if the
+	// token does not say.
+	AuthTime time.Time
 	// Token is the token itself.
 	Token secret.String
 }
@@ -171,6 +177,10 @@ func (v *Verifier) verify(ctx context.Context, token secret.String, accept func(
 	}
 	if !claims.emailDisputed { // else it could put a stranger's name into the audit
 		caller.Email = claims.email
+		caller.EmailVerified = claims.emailVerified && claims.email != ""
+	}
+	if claims.authTime != nil {
+		caller.AuthTime = claims.authTime.Time
 	}
 	return caller, nil
 }

@@ -22,7 +22,7 @@ func TestVerifyReturnsTheCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Caller{
-		Subject: "0190a2b4-user", Email: "ada@example.com", ClientID: "0190a2b4-client",
+		Subject: "0190a2b4-user", Email: "ada@example.com", EmailVerified: true, ClientID: "0190a2b4-client",
 		Scopes: []string{"openid", "email"}, Expires: got.Expires, Token: token,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -30,6 +30,22 @@ func TestVerifyReturnsTheCaller(t *testing.T) {
 	}
 	if left := got.Expires.Sub(i.clock.now()); left != 8*time.Hour {
 		t.Errorf("expires in %v, want 8h", left)
+	}
+}
+
+// TestAuthTime: when the person proved who they are is told, and is no claim of
+// another type.
+func TestAuthTime(t *testing.T) {
+	i := newIssuer(t, newClock())
+	at := i.clock.now().Add(-time.Minute)
+	caller, err := i.verifier().Verify(context.Background(), i.mint(nil, change{"auth_time": at.Unix()}), testResource)
+	if err != nil || !caller.AuthTime.Equal(time.Unix(at.Unix(), 0)) {
+		t.Errorf("got %v, %v", caller.AuthTime, err)
+	}
+	for _, bad := range []any{"1", 1.5, -1, true} {
+		if _, err := i.verifier().Verify(context.Background(), i.mint(nil, change{"auth_time": bad}), testResource); !errors.Is(err, ErrInvalidToken) {
+			t.Errorf("auth_time %v: %v", bad, err)
+		}
 	}
 }
 
@@ -65,6 +81,9 @@ func TestVerifyAccepts(t *testing.T) {
 			}
 			if caller.Email != test.email {
 				t.Errorf("e-mail %q, want %q", caller.Email, test.email)
+			}
+			if _, said := test.body["email_verified"]; caller.EmailVerified == said || !caller.AuthTime.IsZero() {
+				t.Errorf("e-mail verified %t, signed in at %v", caller.EmailVerified, caller.AuthTime)
 			}
 		})
 	}

@@ -69,7 +69,7 @@ func TestBrowserSignIn(t *testing.T) {
 		p, a := open(t, b.profile(t))
 		p.key("Tab", 9, "")
 		p.key(" ", 32, " ") // unticks the first box
-		for range 3 {       // two more, and the button to go on
+		for range 4 {       // three more, and the button to go on
 			p.key("Tab", 9, "")
 		}
 		p.waitFor(func() { p.key("Enter", 13, "\r") })
@@ -89,7 +89,7 @@ func TestBrowserSignIn(t *testing.T) {
 		p.waitFor(func() { p.click(allowButton) })
 		a.redeem(t, p, "aws github ssh")
 		p.back()
-		p.checkPage("consent", 3)
+		p.checkPage("consent", 4)
 		p.waitFor(func() { p.click(allowButton) })
 		a.redeem(t, p, "aws github ssh")
 	})
@@ -101,7 +101,7 @@ func TestBrowserSignIn(t *testing.T) {
 	})
 	t.Run("consent page", func(t *testing.T) {
 		p, _ := open(t, b.profile(t))
-		p.look("consent", 3)
+		p.look("consent", 4)
 		if got := p.origins(); !slices.Equal(got, []string{s.Worker.URL}) {
 			t.Errorf("the page made requests to %q", got)
 		}
@@ -110,7 +110,7 @@ func TestBrowserSignIn(t *testing.T) {
 	t.Run("long name", func(t *testing.T) {
 		p := b.open(t, b.profile(t))
 		p.visit(registerApp(t, s, strings.Repeat("W", 64)).begin().url)
-		p.look("long-name", 3)
+		p.look("long-name", 4)
 	})
 	t.Run("framed", func(t *testing.T) {
 		p := b.open(t, b.profile(t))

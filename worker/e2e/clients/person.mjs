@@ -23,7 +23,7 @@ export async function signIn(address, end, tick) {
     }
     const sealed = /<input type="hidden" name="request" value="([^"]+)">/.exec(text);
     if (!response.ok || !sealed) throw new Error(`the sign-in ended with status ${response.status} at ${next.url.pathname}`);
-    boxes = [...text.matchAll(/type="checkbox" name="scope" value="(\w+)"/g)].map((m) => m[1]);
+    boxes = [...text.matchAll(/type="checkbox" name="scope" value="([\w:]+)"/g)].map((m) => m[1]);
     const form = new URLSearchParams({ request: sealed[1], decision: 'allow' });
     boxes.filter((box) => tick.includes(box)).forEach((box) => form.append('scope', box));
     next = { url: new URL(next.url.pathname, next.url), form };
