@@ -11,6 +11,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/strictjson"
 )
 
 var (
@@ -146,25 +147,25 @@ func readClaims(token secret.String) (AccessToken, error) {
 }
 
 func readParts(parts [3][]byte) (AccessToken, error) {
-	claims, err := readObject(parts[1])
+	claims, err := strictjson.Read(parts[1], maxAccessTokenBytes)
 	if err != nil {
 		return AccessToken{}, errTokenClaims
 	}
-	subject, errSubject := claims.text("sub")
-	email, errEmail := claims.text("email")
-	if subject == "" || errSubject != nil || errEmail != nil || claims["exp"].Type != gjson.Number {
+	subject, errSubject := claims.Text("sub")
+	email, errEmail := claims.Text("email")
+	if subject == "" || errSubject != nil || errEmail != nil || claims.Member("exp").Type != gjson.Number {
 		return AccessToken{}, errTokenClaims
 	}
-	verified := claims["email_verified"].Type == gjson.True && email != ""
-	if claims.has("email_verified") && !verified {
+	verified := claims.Member("email_verified").Type == gjson.True && email != ""
+	if claims.Has("email_verified") && !verified {
 		email = ""
 	}
 	t := AccessToken{
 		VouchToken: joinToken(parts), Subject: subject, Email: email, EmailVerified: verified,
-		Expires: time.Unix(claims["exp"].Int(), 0), SignIn: signInID(parts[2]),
+		Expires: time.Unix(claims.Member("exp").Int(), 0), SignIn: signInID(parts[2]),
 	}
-	if claims["auth_time"].Type == gjson.Number {
-		t.AuthTime = time.Unix(claims["auth_time"].Int(), 0)
+	if claims.Member("auth_time").Type == gjson.Number {
+		t.AuthTime = time.Unix(claims.Member("auth_time").Int(), 0)
 	}
 	return t, nil
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"mcp-credential-broker/broker/clientname"
+	"mcp-credential-broker/broker/strictjson"
 )
 
 const (
@@ -86,7 +87,7 @@ func (c Config) registeredClient(id string) (*client, error) {
 // readRegistration reads client metadata (RFC 7591 section 2) of which every
 // redirect URI must be usable.
 func (c Config) readRegistration(data []byte) (registration, error) {
-	members, err := readObject(data)
+	members, err := strictjson.Read(data, maxRegistrationBytes)
 	if err != nil {
 		return registration{}, invalid("invalid_client_metadata", "The body must be one JSON object.").because(err)
 	}
@@ -105,12 +106,12 @@ func (c Config) readRegistration(data []byte) (registration, error) {
 
 // readClientMetadata reads what both kinds of client metadata share. It does not
 // look at what a redirect URI is.
-func readClientMetadata(members object) (registration, error) {
-	name, errName := members.text("client_name")
-	uris, errURIs := members.texts("redirect_uris")
-	grants, errGrants := members.texts("grant_types")
-	responses, errResponses := members.texts("response_types")
-	_, errMethod := members.text("token_endpoint_auth_method")
+func readClientMetadata(members strictjson.Object) (registration, error) {
+	name, errName := members.Text("client_name")
+	uris, errURIs := members.Texts("redirect_uris")
+	grants, errGrants := members.Texts("grant_types")
+	responses, errResponses := members.Texts("response_types")
+	_, errMethod := members.Text("token_endpoint_auth_method")
 	if err := errors.Join(errName, errURIs, errGrants, errResponses, errMethod); err != nil {
 		return registration{}, invalid("invalid_client_metadata", "A member of the client metadata has the wrong type.").because(err)
 	}

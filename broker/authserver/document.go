@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"mcp-credential-broker/broker/strictjson"
 	"mcp-credential-broker/broker/upstream"
 )
 
@@ -126,7 +127,7 @@ func hasPlainPath(u *url.URL) bool {
 
 // readDocument checks the document at the URL id.
 func readDocument(data []byte, id string) (registration, error) {
-	members, err := readObject(data)
+	members, err := strictjson.Read(data, maxDocumentBytes)
 	if err != nil {
 		return registration{}, err
 	}
@@ -134,7 +135,7 @@ func readDocument(data []byte, id string) (registration, error) {
 	if err != nil {
 		return registration{}, err
 	}
-	own, err := members.text("client_id")
+	own, err := members.Text("client_id")
 	switch {
 	case err != nil || own != id:
 		// A copy elsewhere of a document, or one host that answers alike at every
@@ -150,12 +151,12 @@ func readDocument(data []byte, id string) (registration, error) {
 
 // holdsSecret reports whether a document, which anybody can read, has in it what
 // should authenticate the client.
-func holdsSecret(members object) bool {
-	if members.has("client_secret") || members.has("client_secret_expires_at") {
+func holdsSecret(members strictjson.Object) bool {
+	if members.Has("client_secret") || members.Has("client_secret_expires_at") {
 		return true
 	}
 	var secret bool
-	members["jwks"].Get("keys").ForEach(func(_, key gjson.Result) bool {
+	members.Object("jwks").Member("keys").ForEach(func(_, key gjson.Result) bool {
 		key.ForEach(func(name, _ gjson.Result) bool {
 			secret = secret || name.Str == "d" || name.Str == "k" // RFC 7518 section 6
 			return !secret
@@ -168,12 +169,12 @@ func holdsSecret(members object) bool {
 // checkAuthMethod holds a client to what it says about its authentication: it
 // must be able to do without. A document whose preferred method is another may
 // list all that its client can do.
-func checkAuthMethod(members object) error {
-	method, err := members.text("token_endpoint_auth_method")
-	others, errOthers := members.texts("token_endpoint_auth_methods_supported")
+func checkAuthMethod(members strictjson.Object) error {
+	method, err := members.Text("token_endpoint_auth_method")
+	others, errOthers := members.Texts("token_endpoint_auth_methods_supported")
 	switch {
 	case err != nil || errOthers != nil:
-		return errWrongType
+		return strictjson.ErrType
 	case method == "" || method == "none" || slices.Contains(others, "none"):
 		return nil
 	}

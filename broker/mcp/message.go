@@ -5,46 +5,25 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/strictjson"
 )
 
 // maxDepth is how deep arrays and objects may nest in a body.
 const maxDepth = 64
 
 // parse reads a body as one JSON text. A byte order mark is skipped (RFC 8259
-// section 8.1 allows it).
+// section 8.1 allows it). A batch is an array, and of members that come twice only
+// those that count are refused, see pick: what is in a tool's arguments is for the
+// tool to judge, in its own words.
 func parse(body []byte) (gjson.Result, *fault) {
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
-	// The depth comes first: the validator recurses, and 256 KiB of "[" would
-	// cost a stack of many megabytes. Other encodings than UTF-8 are refused
-	// because readers disagree on what they mean.
-	if depth(body) > maxDepth || !utf8.Valid(body) || !gjson.ValidBytes(body) {
+	if !strictjson.Valid(body, maxDepth) {
 		return gjson.Result{}, &fault{http.StatusBadRequest, codeParse, "the body is not JSON in UTF-8, or nested too deeply", nil}
 	}
 	return gjson.ParseBytes(body), nil
-}
-
-// depth is how deep a JSON text nests. For one that is invalid it is at least
-// the depth of the part before the fault.
-func depth(text []byte) int {
-	deepest, now, inString := 0, 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case inString && c == '\\':
-			i++ // whatever is escaped
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '[' || c == '{':
-			now++
-			deepest = max(deepest, now)
-		case c == ']' || c == '}':
-			now--
-		}
-	}
-	return deepest
 }
 
 // A message is a JSON-RPC request, notification or response with the members

@@ -2,13 +2,14 @@ package oauth
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/strictjson"
 )
 
 // maxDate is the year 9999: times beyond it overflow somewhere down the line.
@@ -19,11 +20,15 @@ const maxDate = 253402300799
 func parseHeader(token string) (kid string, err error) {
 	segment, _, _ := strings.Cut(token, ".")
 	data, err := base64.RawURLEncoding.Strict().DecodeString(segment)
-	if err != nil || !json.Valid(data) {
+	if err != nil {
+		return "", reason("header is malformed")
+	}
+	header, err := strictjson.Read(data, maxTokenBytes)
+	if err != nil {
 		return "", reason("header is malformed")
 	}
 	var typ string
-	err = eachMember(data, func(name string, value gjson.Result) error {
+	err = header.Each(func(name string, value gjson.Result) error {
 		switch name {
 		case "typ":
 			return take(&typ, name, value)
@@ -66,7 +71,11 @@ type accessClaims struct {
 // numbers of seconds, and what identifies the caller must be there.
 func (c *accessClaims) UnmarshalJSON(data []byte) error {
 	var scope string
-	err := eachMember(data, func(name string, value gjson.Result) error {
+	claims, err := strictjson.Read(data, maxTokenBytes)
+	if err != nil {
+		return err
+	}
+	err = claims.Each(func(name string, value gjson.Result) error {
 		switch name {
 		case "iss":
 			return take(&c.Issuer, name, value)
@@ -110,7 +119,7 @@ func (c *accessClaims) takeConfirmation(value gjson.Result) error {
 		return reason("cnf is not an object")
 	}
 	members := 0
-	err := eachMember([]byte(value.Raw), func(name string, member gjson.Result) error {
+	err := strictjson.Of(value).Each(func(name string, member gjson.Result) error {
 		members++
 		if name == "jkt" {
 			return take(&c.thumbprint, "jkt", member)

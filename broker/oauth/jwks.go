@@ -3,10 +3,11 @@ package oauth
 import (
 	"crypto/ecdh"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 
 	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/strictjson"
 )
 
 const (
@@ -28,16 +29,8 @@ type keySet map[string]*Key
 // verifying ES256 are left out, as section 5 asks for; when none remains that is
 // an error, so that a broken answer never replaces a set that works.
 func parseKeySet(body []byte) (keySet, error) {
-	if !json.Valid(body) {
-		return nil, errKeySet
-	}
-	var list gjson.Result
-	err := eachMember(body, func(name string, value gjson.Result) error {
-		if name == "keys" {
-			list = value
-		}
-		return nil
-	})
+	set, err := strictjson.Read(body, maxKeySetBytes)
+	list := set.Member("keys")
 	if err != nil || !list.IsArray() {
 		return nil, errKeySet
 	}
@@ -64,7 +57,7 @@ func parseKeySet(body []byte) (keySet, error) {
 func parseKey(entry gjson.Result) (kid string, key *Key) {
 	text := map[string]string{"alg": "ES256", "use": "sig"} // what their absence stands for
 	usable := true
-	err := eachMember([]byte(entry.Raw), func(name string, value gjson.Result) error {
+	_ = strictjson.Of(entry).Each(func(name string, value gjson.Result) error {
 		switch name {
 		case "kty", "crv", "kid", "alg", "use", "x", "y":
 			text[name] = value.Str // empty, so never what is wanted, unless it is a string
@@ -77,7 +70,7 @@ func parseKey(entry gjson.Result) (kid string, key *Key) {
 		return nil
 	})
 	kid = text["kid"]
-	if err != nil || !usable || kid == "" || text["kty"] != "EC" || text["crv"] != "P-256" || text["alg"] != "ES256" || text["use"] != "sig" {
+	if !usable || kid == "" || text["kty"] != "EC" || text["crv"] != "P-256" || text["alg"] != "ES256" || text["use"] != "sig" {
 		return "", nil
 	}
 	point := []byte{4} // uncompressed, SEC 1 section 2.3.4

@@ -106,7 +106,7 @@ func TestParseKeySetRefuses(t *testing.T) {
 		{"keys twice", `{"keys":[` + good + `],"keys":[` + good + `]}`, errKeySet},
 		{"no keys", `{"keys":[]}`, errNoKeys},
 		{"entries that are no keys", `{"keys":[1,null,"x",[],{}]}`, errNoKeys},
-		{"member twice", `{"keys":[` + strings.TrimSuffix(good, "}") + `,"kid":"k"}]}`, errNoKeys},
+		{"member twice further down", `{"keys":[` + strings.TrimSuffix(good, "}") + `,"kid":"k"}]}`, errKeySet},
 		{"text that is not UTF-8", `{"keys":[` + strings.Replace(good, `"k"`, "\"\xff\"", 1) + `]}`, errKeySet},
 	}
 	for _, test := range tests {

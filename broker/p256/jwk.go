@@ -5,15 +5,14 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 
 	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/strictjson"
 )
 
 // maxJWKBytes is several times what a private JWK takes.
@@ -50,19 +49,19 @@ func (j JWK) Thumbprint() string {
 //
 // Errors: ErrKey.
 func Parse(text secret.String) (*Key, error) {
-	members, err := readMembers([]byte(text.Reveal()))
+	members, err := strictjson.Read([]byte(text.Reveal()), maxJWKBytes)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	for _, m := range []struct {
 		name, want string
 		optional   bool
 	}{{"kty", "EC", false}, {"crv", "P-256", false}, {"alg", algorithm, true}, {"use", "sig", true}} {
-		if value, present := members[m.name]; value.Str != m.want && (present || !m.optional) {
+		if value := members.Member(m.name); value.Str != m.want && (value.Exists() || !m.optional) {
 			return nil, fmt.Errorf("%w: %s is not %q", ErrKey, m.name, m.want)
 		}
 	}
-	if operations, ok := members["key_ops"]; ok && !allowsSign(operations) {
+	if operations := members.Member("key_ops"); operations.Exists() && !allowsSign(operations) {
 		return nil, fmt.Errorf("%w: key_ops does not allow to sign", ErrKey)
 	}
 	key, err := readPrivate(members)
@@ -71,33 +70,10 @@ func Parse(text secret.String) (*Key, error) {
 	}
 	// Under another kid than the one we send, Vouch would refuse each signature
 	// without telling why.
-	if kid, ok := members["kid"]; ok && kid.Str != key.thumbprint {
+	if kid := members.Member("kid"); kid.Exists() && kid.Str != key.thumbprint {
 		return nil, fmt.Errorf("%w: kid is not the thumbprint of RFC 7638", ErrKey)
 	}
 	return key, nil
-}
-
-// readMembers returns the members of a JSON object by their exact names. A name
-// that comes twice is an error: two readers could each take another key.
-func readMembers(text []byte) (map[string]gjson.Result, error) {
-	if len(text) > maxJWKBytes || !utf8.Valid(text) || !json.Valid(text) {
-		return nil, fmt.Errorf("%w: it is not JSON", ErrKey)
-	}
-	object := gjson.ParseBytes(text)
-	if !object.IsObject() {
-		return nil, fmt.Errorf("%w: it is not a JSON object", ErrKey)
-	}
-	members := map[string]gjson.Result{}
-	count := 0
-	object.ForEach(func(name, value gjson.Result) bool {
-		members[name.Str] = value
-		count++
-		return true
-	})
-	if len(members) != count {
-		return nil, fmt.Errorf("%w: a member comes twice", ErrKey)
-	}
-	return members, nil
 }
 
 // allowsSign reports whether key_ops lists "sign" (RFC 7517 section 4.3).
@@ -110,8 +86,8 @@ func allowsSign(operations gjson.Result) bool {
 // readPrivate reads x, y and d. The public key is computed from d and compared:
 // a point of somebody else's, or off the curve, is found out here and not at
 // Vouch.
-func readPrivate(members map[string]gjson.Result) (*Key, error) {
-	text := members["d"].Str
+func readPrivate(members strictjson.Object) (*Key, error) {
+	text := members.Member("d").Str
 	d, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || encode(d) != text { // the decoder skips line breaks
 		return nil, fmt.Errorf("%w: d is not base64url", ErrKey)
@@ -120,7 +96,7 @@ func readPrivate(members map[string]gjson.Result) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: d is not 32 bytes or out of range", ErrKey)
 	}
-	if members["x"].Str != key.public.X || members["y"].Str != key.public.Y {
+	if members.Member("x").Str != key.public.X || members.Member("y").Str != key.public.Y {
 		return nil, fmt.Errorf("%w: x and y do not belong to d", ErrKey)
 	}
 	return key, nil

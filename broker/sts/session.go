@@ -4,9 +4,8 @@ import (
 	"encoding/base64"
 	"strings"
 
-	"github.com/tidwall/gjson"
-
 	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/strictjson"
 )
 
 const (
@@ -54,8 +53,9 @@ func UnverifiedSubject(idToken secret.String) string {
 		return ""
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || !gjson.ValidBytes(payload) {
+	if err != nil {
 		return ""
 	}
-	return gjson.GetBytes(payload, "sub").Str // empty for every other type
+	claims, _ := strictjson.Read(payload, maxAnswerBytes) // without members if it is no JSON object
+	return claims.Member("sub").Str                       // empty for every other type
 }

@@ -49,6 +49,8 @@ func TestUnverifiedSubject(t *testing.T) {
 		{"not an object", jwt(`"sub"`), ""},
 		{"list of objects", jwt(`[{"sub":"alice"}]`), ""},
 		{"cut JSON", jwt(`{"sub":"alice"`), ""},
+		{"twice", jwt(`{"sub":"alice","sub":"bob"}`), ""},
+		{"deep", jwt(`{"sub":"alice","x":` + strings.Repeat("[", 20<<10) + strings.Repeat("]", 20<<10) + `}`), ""},
 		{"two parts", strings.TrimSuffix(jwt(`{"sub":"alice"}`), ".c2ln"), ""},
 		{"four parts", jwt(`{"sub":"alice"}`) + ".x", ""},
 		{"not base64url", "e30.!!!.c2ln", ""},

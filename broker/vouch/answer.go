@@ -5,11 +5,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 
 	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/strictjson"
 )
 
 // Bounds of what an answer may hold. They lie far above what Vouch sends.
@@ -23,21 +23,16 @@ const (
 // missing or of another type sticks in err, so that callers check it once. The
 // Str of a gjson.Result is empty unless it is a string, and empty never passes.
 type answer struct {
-	body gjson.Result
+	body strictjson.Object
 	err  error
 }
 
 func readAnswer(body []byte) *answer {
-	value, err := readJSON(body)
-	return &answer{body: value, err: err}
-}
-
-// readJSON returns a JSON value, of which any but an object has no fields.
-func readJSON(body []byte) (gjson.Result, error) {
-	if !gjson.ValidBytes(body) || !utf8.Valid(body) {
-		return gjson.Result{}, fmt.Errorf("%w: not JSON", ErrMalformed)
+	members, err := strictjson.Read(body, maxAnswerBytes)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return gjson.ParseBytes(body), nil
+	return &answer{body: members, err: err}
 }
 
 // fail names the field, never its value.
@@ -50,7 +45,7 @@ func (a *answer) fail(key string) {
 // token returns a credential: visible ASCII, which neither breaks a header nor
 // a shell's words. Its length is bounded by that of the answer.
 func (a *answer) token(key string) secret.String {
-	text := a.body.Get(key).Str
+	text := a.body.Member(key).Str
 	notVisible := func(r rune) bool { return r <= ' ' || r > '~' }
 	if text == "" || strings.ContainsFunc(text, notVisible) {
 		a.fail(key)
@@ -61,7 +56,7 @@ func (a *answer) token(key string) secret.String {
 // number returns an integer of 64 bits, read from its digits: a detour through
 // float64 would round serials.
 func (a *answer) number(key string) uint64 {
-	n, err := strconv.ParseUint(a.body.Get(key).Raw, 10, 64)
+	n, err := strconv.ParseUint(a.body.Member(key).Raw, 10, 64)
 	if err != nil {
 		a.fail(key)
 	}
@@ -79,7 +74,7 @@ func (a *answer) seconds(key string) int {
 
 // timestamp returns a time in the form of RFC 3339, as it was written.
 func (a *answer) timestamp(key string) string {
-	text := a.body.Get(key).Str
+	text := a.body.Member(key).Str
 	if _, err := time.Parse(time.RFC3339, text); err != nil {
 		a.fail(key)
 	}
@@ -88,7 +83,7 @@ func (a *answer) timestamp(key string) string {
 
 // list returns the items of a list of strings.
 func (a *answer) list(key string) []string {
-	field := a.body.Get(key)
+	field := a.body.Member(key)
 	items := field.Array()
 	if !field.IsArray() || len(items) > maxListItems {
 		a.fail(key)
@@ -107,7 +102,7 @@ func (a *answer) list(key string) []string {
 
 // codes returns an object of strings, such as {"contents": "write"}.
 func (a *answer) codes(key string) map[string]string {
-	field := a.body.Get(key)
+	field := a.body.Member(key)
 	codes := map[string]string{}
 	if !field.IsObject() {
 		a.fail(key)

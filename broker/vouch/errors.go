@@ -57,11 +57,10 @@ func readError(resp *upstream.Response, now time.Time) *Error {
 		Status:     resp.Status,
 		RetryAfter: upstream.RetryAfter(resp.Header, now),
 	}
-	if body, err := readJSON(resp.Body); err == nil {
-		for _, key := range [...]string{"code", "error"} {
-			if code := body.Get(key).Str; e.Code == "" && isCode(code) {
-				e.Code = code
-			}
+	body := readAnswer(resp.Body).body // without members if it is no JSON object
+	for _, key := range [...]string{"code", "error"} {
+		if code := body.Member(key).Str; e.Code == "" && isCode(code) {
+			e.Code = code
 		}
 	}
 	// A failed signature check is the one refusal in plain text; a token or a

@@ -92,7 +92,7 @@ func (s *SignIn) Redeem(ctx context.Context, code, verifier, redirectURI string)
 		return secret.String{}, err
 	}
 	token := a.token("access_token")
-	if !strings.EqualFold(a.body.Get("token_type").Str, "DPoP") {
+	if !strings.EqualFold(a.body.Member("token_type").Str, "DPoP") {
 		a.fail("token_type")
 	}
 	return token, a.err

@@ -15,8 +15,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/tidwall/gjson"
-
 	"mcp-credential-broker/broker/openssh"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
@@ -103,7 +101,7 @@ func (c Client) GitHubToken(ctx context.Context, auth Authorization, req GitHubR
 		ExpiresIn:   a.seconds("expires_in"),
 		Permissions: a.codes("permissions"),
 	}
-	if a.body.Get("repositories").Type != gjson.Null { // absent is Null too
+	if a.body.Has("repositories") {
 		issued.Repositories = a.list("repositories")
 	}
 	if a.err != nil {
@@ -137,7 +135,7 @@ func (c Client) SSHCertificate(ctx context.Context, auth Authorization, key *ope
 	if err != nil {
 		return nil, err
 	}
-	line := a.body.Get("certificate").Str
+	line := a.body.Member("certificate").Str
 	issued := &Certificate{
 		Line:            secret.New(line),
 		ValidForSeconds: a.seconds("valid_for_seconds"),
