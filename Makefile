@@ -29,7 +29,7 @@ lint: check-go ## vet, gofmt, and what must not be linked into the Wasm build
 fuzz: check-go ## run each fuzz target for FUZZTIME (default 20s)
 	@go run ./worker/dev fuzz
 
-bench: tools build build/stock/worker.mjs ## compare requests/s and CPU with an empty Worker and with stock workers.Serve
+bench: tools build build/stock/worker.mjs build/peer/worker.mjs ## compare with a TypeScript broker, stock workers.Serve and an empty Worker (BENCH=short: only see that it works)
 	@go run ./worker/bench
 
 deploy: tools build ## check the configuration and deploy with wrangler (DRY_RUN=1: all but the upload)
@@ -44,7 +44,7 @@ rotate-key: tools check-go ## give the Worker a new key beside the old one; 9 ho
 tools: node_modules/.package-lock.json
 
 clean: ## remove what was built and installed here
-	@rm -rf build node_modules .wrangler worker/e2e/clients/node_modules
+	@rm -rf build node_modules .wrangler worker/e2e/clients/node_modules worker/bench/peer/node_modules
 
 check-go:
 	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer from https://go.dev/dl"; exit 1; }
@@ -66,6 +66,10 @@ build/faults/worker.mjs: $(wasm_sources) build/worker.mjs
 build/stock/worker.mjs: $(wasm_sources) build/worker.mjs
 	@go tool workers-assets-gen -mode=go -o build/stock
 	@GOOS=js GOARCH=wasm go build -trimpath -ldflags="-s -w" -o build/stock/app.wasm ./worker/bench/stock
+
+build/peer/worker.mjs: worker/bench/peer/worker.ts worker/bench/peer/package-lock.json | tools
+	@cd worker/bench/peer && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@node_modules/@esbuild/*/bin/esbuild $< --bundle --minify --format=esm --target=es2022 --conditions=workerd,worker,browser --log-level=warning --outfile=$@
 
 # Packages in which inlining buys nothing that can be measured, and costs 110 KB of the upload: what takes time is the Go
 # runtime, syscall/js and JSON, and WebCrypto does the work of crypto.

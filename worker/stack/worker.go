@@ -37,6 +37,9 @@ type WorkerConfig struct {
 	// Bare runs workerd without wrangler's proxy in front of it, which hides a
 	// client's hanging up and costs more than the Worker itself.
 	Bare bool
+	// Unawaited leaves the waiting to the caller, who wants to ask the first
+	// question and take its time.
+	Unawaited bool
 }
 
 // A Worker is the built Worker in workerd, run by wrangler.
@@ -96,6 +99,9 @@ func StartWorker(ctx context.Context, c WorkerConfig) (*Worker, error) {
 		close(w.exited)
 		running.Delete(w)
 	}()
+	if c.Unawaited {
+		return w, nil
+	}
 	if err := w.await(ctx); err != nil {
 		w.Stop()
 		return nil, err
