@@ -1,7 +1,7 @@
 # The targets that people use. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test conformance build size lint fuzz bench deploy register rotate-key tools check-go clean
+.PHONY: help dev demo test conformance build size lint fuzz bench deploy register rotate-key tools check-go clean relink
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,13 @@ node_modules/.package-lock.json: package.json package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || { echo "npm ci failed; its own words are above."; exit 1; }
 	@touch $@
 
+# What the build is made of, as /healthz tells it: the commit, and a hash of what was changed since. Another one means to
+# link again.
+commit := $(shell c=$$(git rev-parse --short=12 HEAD 2>/dev/null) && { git diff --quiet HEAD && echo $$c || echo $$c-$$(git diff HEAD | git hash-object --stdin | cut -c1-8); })
+ifneq ($(commit),$(shell cat build/commit 2>/dev/null))
+build/worker.mjs: relink
+endif
+
 wasm_sources := Makefile go.mod go.sum worker/worker.mjs worker/message.mjs $(shell find broker worker -name node_modules -prune -o \( -name '*.go' ! -name '*_test.go' -o -name schemas.json \) -print)
 
 build/worker.mjs: $(wasm_sources) | check-go
@@ -80,6 +87,7 @@ define build-worker
 	@echo "Compiling the Worker into $(1) ..."
 	@go tool workers-assets-gen -mode=go -o $(1)
 	@rm $(1)/worker.mjs $(1)/runtime.mjs
-	@GOOS=js GOARCH=wasm go build -trimpath $(cold) -tags "$(2)" -ldflags="-s -w" -o $(1)/app.wasm ./worker || { echo "The Worker does not compile; the compiler's words are above."; exit 1; }
+	@GOOS=js GOARCH=wasm go build -trimpath -buildvcs=false $(cold) -tags "$(2)" -ldflags="-s -w -X mcp-credential-broker/broker.commit=$(commit)" -o $(1)/app.wasm ./worker || { echo "The Worker does not compile; the compiler's words are above."; exit 1; }
 	@cp worker/worker.mjs worker/message.mjs $(1)/
+	@echo "$(commit)" > $(1)/commit
 endef

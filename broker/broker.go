@@ -30,9 +30,8 @@ import (
 )
 
 const (
-	name    = "mcp-credential-broker"
-	title   = "Vouch credential broker"
-	version = "0.1.0"
+	name  = "mcp-credential-broker"
+	title = "Vouch credential broker"
 
 	// callTime is what one request may take, all its hops together.
 	callTime = 14 * time.Second
@@ -86,7 +85,7 @@ func New(env Environment) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.mcp, err = mcp.New(mcp.Implementation{Name: name, Title: title, Version: version}, grant.Instructions, b.desk.Tools())
+	b.mcp, err = mcp.New(mcp.Implementation{Name: name, Title: title, Version: Version}, grant.Instructions, b.desk.Tools())
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +102,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "":
 		servePage(w, r, resource, err)
 	case "/healthz":
-		serveHealth(w, r, err)
+		b.serveHealth(w, r, err)
 	case resourcePath:
 		b.serveMCP(w, r, resource, err)
 	case oauth.MetadataPath, oauth.MetadataPath + resourcePath, resourcePath + oauth.MetadataPath:
@@ -247,18 +246,6 @@ func (b *Broker) serveMetadata(w http.ResponseWriter, r *http.Request, resource 
 	default:
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		writeJSON(w, http.StatusOK, b.mode.metadata(resource))
-	}
-}
-
-func serveHealth(w http.ResponseWriter, r *http.Request, fault error) {
-	w.Header().Set("Cache-Control", "no-store")
-	switch {
-	case fault != nil:
-		writeConfigFault(w, fault)
-	case r.Method == http.MethodOptions:
-		servePreflight(w, r)
-	case isRead(w, r):
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": version})
 	}
 }
 

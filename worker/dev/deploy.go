@@ -2,40 +2,87 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"mcp-credential-broker/broker"
 	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/worker/stack"
 )
 
-// runDeploy checks the configuration that would be deployed and deploys it.
-// With DRY_RUN set it does everything but the upload.
-func runDeploy(ctx context.Context) error {
+const (
+	// awaitTime is how long a new version is waited for: a custom domain's first
+	// certificate takes minutes, a further version seconds.
+	awaitTime  = 5 * time.Minute
+	awaitPause = 3 * time.Second
+
+	healthTimeout  = 10 * time.Second
+	maxHealthBytes = 64 << 10
+)
+
+// A deployer deploys one environment of wrangler.toml.
+type deployer struct {
+	settings
+	getenv func(name string) string
+	// commit is what the build says it was made of; empty without git.
+	commit string
+	size   func(ctx context.Context) error
+	// wrangler runs "wrangler deploy" with the terminal.
+	wrangler func(ctx context.Context) error
+	world    world
+	out      io.Writer
+}
+
+// world is what these commands need of it beside wrangler, so that a test can
+// stand in for servers and for time.
+type world struct {
+	upstream upstream.Client
+	now      func() time.Time
+	pause    func(ctx context.Context, d time.Duration) error
+}
+
+func realWorld() world {
+	return world{upstream.Client{Fetcher: upstream.NetHTTP{}, Now: time.Now}, time.Now, pause}
+}
+
+// runDeploy checks the configuration that would be deployed, deploys it, and
+// waits until that version answers. With DRY_RUN set it stops before the upload.
+func runDeploy(ctx context.Context) error { return deployIn(ctx, realWorld()) }
+
+func deployIn(ctx context.Context, w world) error {
 	root, err := stack.Root()
 	if err != nil {
 		return err
 	}
-	dry := os.Getenv("DRY_RUN") != ""
-	vars, err := deployedVars(filepath.Join(root, "wrangler.toml"))
+	s, err := readSettings(filepath.Join(root, "wrangler.toml"), os.Getenv("CLOUDFLARE_ENV"))
 	if err != nil {
 		return err
 	}
-	if err := checkDeployment(vars); err != nil {
-		if !dry {
-			return fmt.Errorf("the configuration in wrangler.toml is not ready:\n%w", err)
-		}
-		fmt.Printf("The configuration in wrangler.toml is not ready for a real deployment:\n%v\n", err)
+	commit, err := os.ReadFile(filepath.Join(root, "build", "commit"))
+	if err != nil {
+		return fmt.Errorf("the Worker is not built yet: run make deploy, not this alone (%w)", err)
 	}
-	if err := runSize(ctx); err != nil || dry {
-		return err
+	d := deployer{
+		settings: s, getenv: os.Getenv, commit: strings.TrimSpace(string(commit)), size: runSize,
+		wrangler: func(ctx context.Context) error { return wranglerDeploy(ctx, root) },
+		world:    w, out: os.Stdout,
 	}
+	return d.deploy(ctx)
+}
+
+func wranglerDeploy(ctx context.Context, root string) error {
 	cmd, err := stack.Wrangler(root, "deploy")
 	if err != nil {
 		return err
@@ -45,45 +92,156 @@ func runDeploy(ctx context.Context) error {
 	return run(ctx, cmd)
 }
 
-// checkDeployment finds what would make the deployed Worker answer 503. Secrets
-// cannot be seen from here: the key of sign-in mode is taken to be there.
-func checkDeployment(vars map[string]string) error {
+func (d deployer) deploy(ctx context.Context) error {
+	dry, unconfigured := d.getenv("DRY_RUN") != "", d.getenv("UNCONFIGURED") != ""
+	if unconfigured && !dry {
+		return errors.New("UNCONFIGURED=1 is for a DRY_RUN of a tree that nobody has configured: leave it out to deploy")
+	}
+	fmt.Fprintf(d.out, "Worker %s, %s of wrangler.toml, build %s\n", d.worker, d.place(), d.commit)
+	if err := d.check(); err != nil && !unconfigured {
+		return fmt.Errorf("%s in wrangler.toml is not ready:\n%w", d.place(), err)
+	}
+	if err := d.size(ctx); err != nil || dry {
+		return err
+	}
+	if err := d.wrangler(ctx); err != nil {
+		return fmt.Errorf("wrangler did not deploy it; its words are above (%w)", err)
+	}
+	return d.await(ctx)
+}
+
+// place names the part of wrangler.toml that is deployed.
+func (d deployer) place() string {
+	if d.env == "" {
+		return "the top level"
+	}
+	return "[env." + d.env + "]"
+}
+
+// check finds what would make the deployed Worker answer 503, or nobody reach
+// it. Secrets cannot be seen from here: the key of sign-in mode is taken to be
+// there, and /healthz tells afterwards.
+func (d deployer) check() error {
 	config, fault := broker.ParseConfig(func(name string) string {
-		if name == "BROKER_KEY" && vars["BROKER_MODE"] == "sign-in" {
+		if name == "BROKER_KEY" && d.vars["BROKER_MODE"] == "sign-in" {
 			if text, err := p256.Generate(); err == nil {
 				return text.Reveal()
 			}
 		}
-		return vars[name]
+		return d.vars[name]
 	})
-	return errors.Join(fault, config.CheckPublic())
-}
-
-// deployedVars reads the [vars] of wrangler.toml. It understands the plain
-// lines NAME = "value" that the file has, and refuses others.
-func deployedVars(path string) (map[string]string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	vars := map[string]string{}
-	inVars := false
-	for number, line := range strings.Split(string(text), "\n") {
-		line = strings.TrimSpace(line)
-		switch {
-		case line == "" || strings.HasPrefix(line, "#"):
-		case strings.HasPrefix(line, "["):
-			inVars = line == "[vars]"
-		case inVars:
-			name, value, ok := strings.Cut(line, "=")
-			value = strings.TrimSpace(value)
-			if !ok || len(value) < 2 || value[0] != '"' || strings.IndexByte(value[1:], '"') != len(value)-2 {
-				return nil, fmt.Errorf(`%s line %d: write variables as NAME = "value"`, filepath.Base(path), number+1)
-			}
-			vars[strings.TrimSpace(name)] = value[1 : len(value)-1]
+	faults := []error{fault, config.CheckPublic()}
+	for name := range d.vars {
+		if name == "BROKER_KEY" || name == "BROKER_KEY_PREVIOUS" {
+			faults = append(faults, fmt.Errorf("%s is a secret and must not stand in wrangler.toml: remove it, make a new key, and hand that over with make register RUN=1", name))
 		}
 	}
-	return vars, nil
+	if issuer, err := url.Parse(config.Issuer); err == nil && !isPublic(issuer) {
+		faults = append(faults, errors.New("VOUCH_ISSUER must be on a public host, since Cloudflare cannot reach another one"))
+	}
+	if audience, err := url.Parse(config.Audience); err == nil && audience.Host != "" {
+		switch {
+		case !isPublic(audience):
+			faults = append(faults, errors.New("VOUCH_AUDIENCE must be on a public host name"))
+		case !d.reaches(audience.Host):
+			faults = append(faults, fmt.Errorf("no route leads %s to the Worker: add\n\n  [[routes]]\n  pattern = %q\n  custom_domain = true\n\n"+
+				"to wrangler.toml (for an environment: routes = [{ pattern = %[2]q, custom_domain = true }] under [env.NAME])", audience.Host, audience.Host))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// isPublic reports whether a URL's host is a name, with a dot in it, that is not
+// set aside for private use. An address would have no certificate.
+func isPublic(u *url.URL) bool {
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if u.Scheme != "https" || net.ParseIP(host) != nil || !strings.Contains(host, ".") {
+		return false
+	}
+	for _, private := range []string{".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test", ".invalid"} {
+		if strings.HasSuffix(host, private) {
+			return false
+		}
+	}
+	return true
+}
+
+// health is what /healthz says.
+type health struct {
+	Status  any    `json:"status"` // "ok", or the number beside an error
+	Error   string `json:"error"`
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Mode    string `json:"mode"`
+	Policy  string `json:"policy"`
+	Freeze  string `json:"freeze"`
+}
+
+// askHealth asks a broker's /healthz. Its answer may be a fault.
+func askHealth(ctx context.Context, client upstream.Client, origin string) (health, error) {
+	response, err := client.Do(ctx, upstream.Request{
+		Method: http.MethodGet, URL: origin + "/healthz", Header: http.Header{"Accept": {"application/json"}},
+		Timeout: healthTimeout, MaxBytes: maxHealthBytes,
+	})
+	if err != nil {
+		return health{}, err
+	}
+	var h health
+	if json.Unmarshal(response.Body, &h) != nil || h.Status != "ok" && h.Error == "" {
+		return h, fmt.Errorf("an answer that is not this broker's, with status %d", response.Status)
+	}
+	return h, nil
+}
+
+// await asks /healthz until the version that was uploaded says that all is well.
+func (d deployer) await(ctx context.Context) error {
+	origin := strings.TrimSuffix(d.vars["VOUCH_AUDIENCE"], "/mcp")
+	fmt.Fprintf(d.out, "==> Waiting for %s/healthz to answer from this version ...\n", origin)
+	end := d.world.now().Add(awaitTime)
+	var last string
+	for {
+		h, err := askHealth(ctx, d.world.upstream, origin)
+		switch {
+		case err != nil:
+			last = err.Error()
+		case h.Error != "":
+			last = printable(h.Error)
+		case h.Commit != d.commit || h.Version != broker.Version:
+			last = fmt.Sprintf("another version, %s %s, still answers", printable(h.Version), printable(h.Commit))
+		default:
+			fmt.Fprintf(d.out, "Deployed: %s runs version %s, build %s, in mode %s.\n", origin, broker.Version, d.commit, printable(h.Mode))
+			return nil
+		}
+		if !d.world.now().Before(end) {
+			return fmt.Errorf("it was uploaded, but %s/healthz did not say ok for this version within %s: %s.\n"+
+				"See what it answers with URL=%[1]s make doctor; wrangler rollback brings the version before it back", origin, awaitTime, last)
+		}
+		if err := d.world.pause(ctx, awaitPause); err != nil {
+			return err
+		}
+	}
+}
+
+// printable cuts text from elsewhere to what may go to a terminal.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return ' '
+		}
+		return r
+	}, text)
+	return text[:min(len(text), 600)]
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // run runs cmd and ends it, with its process group if it has one, when ctx does.

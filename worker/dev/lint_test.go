@@ -27,32 +27,3 @@ func TestForbidden(t *testing.T) {
 		})
 	}
 }
-
-func TestCheckDeployment(t *testing.T) {
-	ready := map[string]string{"VOUCH_AUDIENCE": "https://broker.example/mcp", "BROKER_MODE": "relay"}
-	if err := checkDeployment(ready); err != nil {
-		t.Errorf("ready configuration refused: %v", err)
-	}
-	signIn := map[string]string{"VOUCH_AUDIENCE": "https://broker.example/mcp", "BROKER_MODE": "sign-in", "VOUCH_CLIENT_ID": "x"}
-	if err := checkDeployment(signIn); err != nil {
-		t.Errorf("ready sign-in configuration refused: %v", err)
-	}
-	delete(signIn, "VOUCH_CLIENT_ID")
-	if checkDeployment(signIn) == nil {
-		t.Error("sign-in configuration without a client id accepted")
-	}
-	if checkDeployment(map[string]string{"VOUCH_AUDIENCE": "http://127.0.0.1:3000/mcp", "BROKER_MODE": "relay"}) == nil {
-		t.Error("a loopback audience accepted for deployment")
-	}
-	for _, missing := range []string{"VOUCH_AUDIENCE", "BROKER_MODE"} {
-		vars := map[string]string{}
-		for name, value := range ready {
-			if name != missing {
-				vars[name] = value
-			}
-		}
-		if checkDeployment(vars) == nil {
-			t.Errorf("configuration without %s accepted", missing)
-		}
-	}
-}

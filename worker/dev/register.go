@@ -64,12 +64,12 @@ func newRegistrar() (registrar, error) {
 	if err != nil {
 		return registrar{}, err
 	}
-	deployed, err := deployedVars(filepath.Join(root, "wrangler.toml"))
+	deployed, err := readSettings(filepath.Join(root, "wrangler.toml"), os.Getenv("CLOUDFLARE_ENV"))
 	if err != nil {
 		return registrar{}, err
 	}
 	return registrar{
-		dir: filepath.Join(root, ".vouch"), getenv: os.Getenv, deployed: deployed,
+		dir: filepath.Join(root, ".vouch"), getenv: os.Getenv, deployed: deployed.vars,
 		vouch: upstream.Client{Fetcher: upstream.NetHTTP{}, Now: time.Now},
 		now:   time.Now, out: os.Stdout,
 		wrangler: func(ctx context.Context, stdin secret.String, args ...string) error {

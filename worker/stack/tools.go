@@ -45,8 +45,12 @@ func Wrangler(root string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.Command(node, append([]string{script}, args...)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(),
+		"WORKER_IS_BUILT=1", // by the Makefile, so that wrangler's own build step has nothing to do
 		"WRANGLER_SEND_METRICS=false", "CLOUDFLARE_CF_FETCH_ENABLED=false", "WRANGLER_HIDE_BANNER=true",
 		"PATH="+filepath.Dir(node)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	if _, set := os.LookupEnv("CLOUDFLARE_ENV"); !set {
+		cmd.Env = append(cmd.Env, "CLOUDFLARE_ENV=") // the top level of wrangler.toml is meant, and wrangler need not warn
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd, nil
 }
