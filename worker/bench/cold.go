@@ -19,12 +19,13 @@ const coldTime = 30 * time.Second
 // cold measures the first answer of a fresh process: workerd's own start, the
 // compilation of the code, the start of the program, and one tools/list whose
 // token is verified with keys that have to be fetched.
-func cold(ctx context.Context, sides []*side, n length) error {
-	starts := job{title: "a fresh process, from its start to its first answer"}
-	answers := job{title: "its first answer, from the request on"}
+func cold(ctx context.Context, sides map[string]*side, names []string, n length) error {
+	starts := job{title: "a fresh process, from its start to its first answer", sides: names}
+	answers := job{title: "its first answer, from the request on", sides: names}
 	fromStart, fromRequest := make(map[string][]sample), make(map[string][]sample)
 	for range n.cold {
-		for _, s := range sides {
+		for _, name := range names {
+			s := sides[name]
 			start, answer, err := s.firstAnswer(ctx)
 			if err != nil {
 				return fmt.Errorf("first answer of %s: %w", s.name, err)
@@ -33,10 +34,6 @@ func cold(ctx context.Context, sides []*side, n length) error {
 			fromRequest[s.name] = append(fromRequest[s.name], answer)
 		}
 	}
-	for _, s := range sides {
-		starts.sides = append(starts.sides, s.name)
-	}
-	answers.sides = starts.sides
 	report(starts, fromStart)
 	report(answers, fromRequest)
 	return nil

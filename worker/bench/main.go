@@ -2,7 +2,8 @@
 
 // Command bench compares, in one run and round by round, the Worker with the
 // same three tools on the official TypeScript SDK, with stock workers.Serve and
-// with an empty Worker. What counts are the ratios: the machine's speed and noise
+// with an empty Worker. OTHER=FOLDER/worker.mjs compares it with another build of
+// itself instead. What counts are the ratios: the machine's speed and noise
 // are in all of them.
 package main
 
@@ -40,7 +41,10 @@ const (
 	empty          = "empty Worker"
 	oursInSignIn   = "this Worker, sign-in"
 	toolsList      = "tools/list"
+	other          = "other build"
+	otherInSignIn  = "other build, sign-in"
 	awsCredentials = "get-aws-credentials"
+	waitingTitle   = awsCredentials + ", 200 waiting 200ms"
 )
 
 func main() {
@@ -57,38 +61,57 @@ func run(ctx context.Context, isShort bool) error {
 	if isShort {
 		n = short
 	}
-	sides := map[string]*side{}
-	for _, s := range []*side{
+	all := []*side{
 		{name: ours, entry: "build/worker.mjs"},
 		{name: typeScript, entry: "build/peer/worker.mjs"},
 		{name: stock, entry: "build/stock/worker.mjs", slow: true},
 		{name: empty, entry: "worker/bench/empty/worker.mjs"},
 		{name: oursInSignIn, entry: "build/worker.mjs", signIn: true},
-	} {
+	}
+	jobs := []job{
+		{title: toolsList, body: listRequest, sides: []string{ours, typeScript, stock, empty}},
+		{title: awsCredentials, body: awsRequest, sides: []string{ours, typeScript, stock, empty}},
+		{title: toolsList + ", signed in at the broker", body: listRequest, sides: []string{ours, oursInSignIn}},
+		{title: awsCredentials + ", DPoP and signature", body: awsRequest, sides: []string{ours, oursInSignIn}},
+		{title: waitingTitle, body: awsRequest, waits: true, sides: []string{ours, typeScript}},
+	}
+	fresh := []string{ours, typeScript, stock, empty}
+	if entry := os.Getenv("OTHER"); entry != "" {
+		all = []*side{
+			all[0], {name: other, entry: entry},
+			all[4], {name: otherInSignIn, entry: entry, signIn: true},
+		}
+		for i := range jobs {
+			jobs[i].sides = []string{ours, other}
+		}
+		jobs[2].sides, jobs[3].sides = []string{oursInSignIn, otherInSignIn}, []string{oursInSignIn, otherInSignIn}
+		fresh = []string{ours, other}
+	}
+	return compare(ctx, all, jobs, fresh, n)
+}
+
+// compare starts the sides, checks them, and lets them do the jobs.
+func compare(ctx context.Context, all []*side, jobs []job, fresh []string, n length) error {
+	sides := map[string]*side{}
+	for _, s := range all {
 		sides[s.name] = s
 		defer s.stop()
 		if err := s.start(ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-	}
-	for _, name := range []string{ours, typeScript, stock, oursInSignIn} {
-		if err := sides[name].check(ctx); err != nil {
-			return fmt.Errorf("%s does not answer as a broker does: %w", name, err)
+		if s.name == empty {
+			continue
+		}
+		if err := s.check(ctx); err != nil {
+			return fmt.Errorf("%s does not answer as a broker does: %w", s.name, err)
 		}
 	}
 	fmt.Println("Each side refuses what the others refuse, and answers what they answer.")
 	fmt.Printf("%d rounds of %d calls, %d at a time.%s\n", n.rounds, n.calls, concurrency, legend)
-
-	for _, job := range []job{
-		{title: toolsList, body: listRequest, sides: []string{ours, typeScript, stock, empty}},
-		{title: awsCredentials, body: awsRequest, sides: []string{ours, typeScript, stock, empty}},
-		{title: toolsList + ", signed in at the broker", body: listRequest, sides: []string{ours, oursInSignIn}},
-		{title: awsCredentials + ", DPoP and signature", body: awsRequest, sides: []string{ours, oursInSignIn}},
-		{title: fmt.Sprintf("%s, %d waiting %s", awsCredentials, waitingCalls, upstreamDelay), body: awsRequest, waits: true, sides: []string{ours, typeScript}},
-	} {
-		if err := job.run(ctx, sides, n); err != nil {
+	for _, j := range jobs {
+		if err := j.run(ctx, sides, n); err != nil {
 			return err
 		}
 	}
-	return cold(ctx, []*side{sides[ours], sides[typeScript], sides[stock], sides[empty]}, n)
+	return cold(ctx, sides, fresh, n)
 }

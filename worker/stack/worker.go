@@ -24,8 +24,8 @@ const (
 
 // A WorkerConfig says which Worker to run and how.
 type WorkerConfig struct {
-	// Entry is the built entry module, relative to the project's root. Empty:
-	// build/worker.mjs.
+	// Entry is the built entry module, absolute or relative to the project's root.
+	// Empty: build/worker.mjs.
 	Entry string
 	// Port on 127.0.0.1; 0 takes a free one.
 	Port int
@@ -65,6 +65,9 @@ func StartWorker(ctx context.Context, c WorkerConfig) (*Worker, error) {
 		return nil, err
 	}
 	entry := filepath.Join(root, filepath.FromSlash(c.Entry))
+	if filepath.IsAbs(c.Entry) {
+		entry = c.Entry
+	}
 	if c.Entry == "" {
 		entry = filepath.Join(root, "build", "worker.mjs")
 	}
