@@ -11,6 +11,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"strings"
@@ -28,6 +29,8 @@ const (
 	// maxSkew is how far the issuer's clock may be off.
 	maxSkew = 60 * time.Second
 )
+
+var errNoJWT = reason("token is too long or not a JWT")
 
 // A Caller is who sent a request, according to a verified token.
 type Caller struct {
@@ -72,6 +75,7 @@ type Verifier struct {
 	parser         *jwt.Parser
 	validator      *jwt.Validator
 	keys           keyCache
+	memo           memo
 }
 
 // NewVerifier makes a Verifier. It fetches nothing yet.
@@ -100,17 +104,31 @@ func NewVerifier(c VerifierConfig) *Verifier {
 // Errors: ErrInvalidToken, ErrWrongAudience, *UnavailableError. None has any
 // part of the token in its text.
 func (v *Verifier) Verify(ctx context.Context, token secret.String, resource string) (Caller, error) {
-	return v.verify(ctx, token, func(claims *accessClaims) error {
+	if len(token.Reveal()) > maxTokenBytes {
+		return Caller{}, errNoJWT
+	}
+	id := sha256.Sum256([]byte(token.Reveal()))
+	known := v.memo.find(id)
+	said, err := v.verify(ctx, token, known, func(s *statement) error {
 		switch {
-		case claims.bound:
+		case s.claims.bound:
 			// Taken as a bearer token it would work for whoever stole it, which the
 			// binding is there to stop (RFC 9449 section 7.2).
 			return reason("token is bound to a key (cnf)")
-		case !v.isForUs(claims, resource):
+		case s.resource != "" && s.resource == resource: // found before; without a resource nothing is for us
+		case !v.isForUs(&s.claims, resource):
 			return ErrWrongAudience
 		}
 		return nil
 	})
+	if err != nil {
+		return Caller{}, err
+	}
+	if said != known {
+		said.resource = resource
+		v.memo.keep(id, said)
+	}
+	return said.caller(token), nil
 }
 
 // VerifyOwn returns the person that token stands for, if the issuer issued it to
@@ -121,8 +139,8 @@ func (v *Verifier) Verify(ctx context.Context, token secret.String, resource str
 //
 // Errors: as Verify.
 func (v *Verifier) VerifyOwn(ctx context.Context, token secret.String, clientID, thumbprint string) (Caller, error) {
-	return v.verify(ctx, token, func(claims *accessClaims) error {
-		switch {
+	said, err := v.verify(ctx, token, nil, func(s *statement) error {
+		switch claims := &s.claims; {
 		case len(claims.Audience) != 1 || claims.Audience[0] != clientID || claims.clientID != clientID:
 			return ErrWrongAudience
 		case thumbprint == "" || claims.thumbprint != thumbprint:
@@ -132,46 +150,85 @@ func (v *Verifier) VerifyOwn(ctx context.Context, token secret.String, clientID,
 		}
 		return nil
 	})
-}
-
-func (v *Verifier) verify(ctx context.Context, token secret.String, accept func(*accessClaims) error) (Caller, error) {
-	raw := token.Reveal()
-	// base64 decoders skip line breaks: one token must not have two spellings.
-	if len(raw) > maxTokenBytes || strings.Trim(raw, alphanumeric+"-_.") != "" {
-		return Caller{}, reason("token is too long or not a JWT")
-	}
-	kid, err := parseHeader(raw)
 	if err != nil {
 		return Caller{}, err
 	}
-	var claims accessClaims
-	unverified, parts, err := v.parser.ParseUnverified(raw, &claims)
+	return said.caller(token), nil
+}
+
+// verify returns what token says: known, when the key that vouched for that is
+// still the one that the issuer publishes, and else a statement made anew.
+func (v *Verifier) verify(ctx context.Context, token secret.String, known *statement, accept func(*statement) error) (*statement, error) {
+	said := known
+	if said == nil {
+		var err error
+		if said, err = v.read(token.Reveal()); err != nil {
+			return nil, refusal(err)
+		}
+	}
+	key, err := v.admit(ctx, said, accept)
 	if err != nil {
-		return Caller{}, refusal(err)
+		return nil, refusal(err)
+	}
+	// A set that was fetched again brings new keys, even where they are equal: what
+	// the issuer has replaced or withdrawn vouches for nothing any more.
+	if key != said.key {
+		if said == known {
+			said = &statement{kid: known.kid, claims: known.claims}
+		}
+		if err := v.checkSignature(token.Reveal(), key); err != nil {
+			return nil, refusal(err)
+		}
+		said.key = key
+	}
+	// Fetching the keys took its time.
+	if err := v.validator.Validate(&said.claims); err != nil {
+		return nil, refusal(err)
+	}
+	return said, nil
+}
+
+// read takes a token apart that nothing vouches for yet.
+func (v *Verifier) read(raw string) (*statement, error) {
+	// base64 decoders skip line breaks: one token must not have two spellings.
+	if len(raw) > maxTokenBytes || strings.Trim(raw, alphanumeric+"-_.") != "" {
+		return nil, errNoJWT
+	}
+	kid, err := parseHeader(raw)
+	if err != nil {
+		return nil, err
+	}
+	said := &statement{kid: kid}
+	unverified, parts, err := v.parser.ParseUnverified(raw, &said.claims)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := v.parser.DecodeSegment(parts[2]); err != nil { // before its key is fetched
+		return nil, jwt.ErrTokenMalformed
 	}
 	// The one algorithm: neither none, nor HMAC with a public key as its secret.
 	if unverified.Method.Alg() != jwt.SigningMethodES256.Alg() {
-		return Caller{}, reason("algorithm is not ES256")
+		return nil, reason("algorithm is not ES256")
 	}
-	signature, err := v.parser.DecodeSegment(parts[2])
+	return said, nil
+}
+
+func (v *Verifier) checkSignature(raw string, key *Key) error {
+	end := strings.LastIndexByte(raw, '.')
+	signature, err := v.parser.DecodeSegment(raw[end+1:])
 	if err != nil {
-		return Caller{}, refusal(jwt.ErrTokenMalformed)
+		return jwt.ErrTokenMalformed
 	}
-	key, err := v.admit(ctx, &claims, kid, accept)
-	if err != nil {
-		return Caller{}, refusal(err)
-	}
-	if err := key.verify(parts[0]+"."+parts[1], signature); err != nil {
-		return Caller{}, refusal(err)
-	}
-	// Fetching the keys took its time.
-	if err := v.validator.Validate(&claims); err != nil {
-		return Caller{}, refusal(err)
-	}
+	return key.verify(raw[:end], signature)
+}
+
+// caller is who said it, with token.
+func (s *statement) caller(token secret.String) Caller {
+	claims := &s.claims
 	caller := Caller{
 		Subject:  claims.Subject,
 		ClientID: claims.clientID,
-		Scopes:   claims.scopes,
+		Scopes:   slices.Clone(claims.scopes),
 		Expires:  claims.ExpiresAt.Time,
 		Token:    token,
 	}
@@ -182,12 +239,13 @@ func (v *Verifier) verify(ctx context.Context, token secret.String, accept func(
 	if claims.authTime != nil {
 		caller.AuthTime = claims.authTime.Time
 	}
-	return caller, nil
+	return caller
 }
 
 // admit returns the key for a token that may be worth its signature check. The
 // claims are not to be trusted yet: all this decides is whether to go on.
-func (v *Verifier) admit(ctx context.Context, claims *accessClaims, kid string, accept func(*accessClaims) error) (*Key, error) {
+func (v *Verifier) admit(ctx context.Context, said *statement, accept func(*statement) error) (*Key, error) {
+	claims := &said.claims
 	if err := v.validator.Validate(claims); err != nil {
 		return nil, err
 	}
@@ -199,10 +257,10 @@ func (v *Verifier) admit(ctx context.Context, claims *accessClaims, kid string, 
 	case claims.IssuedAt == nil: // jwt.WithIssuedAt accepts that
 		return nil, reason("iat is missing")
 	}
-	if err := accept(claims); err != nil {
+	if err := accept(said); err != nil {
 		return nil, err
 	}
-	return v.keys.key(ctx, kid, claims.IssuedAt.Time)
+	return v.keys.key(ctx, said.kid, claims.IssuedAt.Time)
 }
 
 // isForUs reports whether the token was issued for resource, or for no resource
