@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/secret"
@@ -24,6 +25,16 @@ const (
 
 // defaultRedirectURI is Cursor's.
 const defaultRedirectURI = "cursor://anysphere.cursor-mcp/oauth/callback"
+
+// defaultRedirectURIs are those of native apps that are known to speak MCP. In
+// Cursor's older one stands the name that its user gave the server.
+var defaultRedirectURIs = []string{
+	defaultRedirectURI, "cursor://anysphere.cursor-retrieval/oauth/user-*/callback",
+	"claude://claude.ai/mcp-auth-callback/sdk", "warp://mcp/oauth2callback",
+}
+
+// defaultRedirectHosts are those of web clients that are known to speak MCP.
+var defaultRedirectHosts = []string{"claude.ai", "claude.com", "chatgpt.com", "vscode.dev", "insiders.vscode.dev", "www.cursor.com"}
 
 // defaultOrigins are the web clients that are known to speak MCP from a browser.
 var defaultOrigins = []string{"https://claude.ai", "https://claude.com", "https://chatgpt.com", "https://vscode.dev", "https://github.dev"}
@@ -44,7 +55,10 @@ type Config struct {
 	// Key is the broker's key in sign-in mode, and PreviousKey the one before the
 	// last rotation or nil.
 	Key, PreviousKey *p256.Key
-	// AllowedRedirectURIs are exact redirect URIs of clients, neither https nor
+	// AllowedRedirectHosts are where access may go on https, and AllowedEmails
+	// whom it is for: who signs in, and who calls. Nil is everyone.
+	AllowedRedirectHosts, AllowedEmails glob.List
+	// AllowedRedirectURIs are redirect URIs of native apps, neither https nor
 	// loopback.
 	AllowedRedirectURIs []string
 	// AllowedClientIDs are clients whose tokens may have aud == client_id.
@@ -68,7 +82,7 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 		AllowedClientIDs: list(getenv("ALLOWED_CLIENT_IDS")),
 		AllowedOrigins:   defaultOrigins,
 
-		AllowedRedirectURIs: list(orDefault(getenv("ALLOWED_REDIRECT_URIS"), defaultRedirectURI)),
+		AllowedRedirectURIs: defaultRedirectURIs,
 		AWSRegion:           getenv("AWS_REGION"),
 		STSEndpoint:         strings.TrimSuffix(getenv("AWS_ENDPOINT_URL_STS"), "/"),
 	}
@@ -108,11 +122,36 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 			fault("VOUCH_CLIENT_ID", "must be set for sign-in mode")
 		}
 	}
+	if s := getenv("ALLOWED_REDIRECT_URIS"); s != "" {
+		c.AllowedRedirectURIs = list(s)
+	}
 	for _, uri := range c.AllowedRedirectURIs {
 		if !authserver.ValidRedirectURI(uri) {
 			fault("ALLOWED_REDIRECT_URIS", "must list redirect URIs of native apps, such as "+defaultRedirectURI)
 			break
 		}
+	}
+	hosts := defaultRedirectHosts
+	if s := getenv("ALLOWED_REDIRECT_HOSTS"); s != "" {
+		hosts = list(s)
+	}
+	for _, host := range hosts {
+		c.AllowedRedirectHosts = append(c.AllowedRedirectHosts, glob.Fold(host))
+		if strings.Trim(glob.Lower(host), "abcdefghijklmnopqrstuvwxyz0123456789-_.*:") != "" {
+			fault("ALLOWED_REDIRECT_HOSTS", "must list hosts such as claude.ai or *.example.com, without https:// and path, or be *")
+			break
+		}
+	}
+	emails := getenv("ALLOWED_EMAILS")
+	for _, email := range list(emails) {
+		c.AllowedEmails = append(c.AllowedEmails, glob.Fold(email))
+		if email != "*" && !strings.Contains(email, "@") {
+			fault("ALLOWED_EMAILS", "must list e-mail addresses such as ada@example.com or *@example.com")
+			break
+		}
+	}
+	if emails != "" && c.AllowedEmails == nil { // an empty list would be everyone
+		fault("ALLOWED_EMAILS", "must list e-mail addresses, or be unset for everyone")
 	}
 	if s := getenv("ALLOWED_ORIGINS"); s != "" {
 		c.AllowedOrigins = list(s)

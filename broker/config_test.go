@@ -54,6 +54,13 @@ func TestParseConfigFaults(t *testing.T) {
 		{"previous key that is none", map[string]string{"BROKER_KEY": goodKey, "BROKER_KEY_PREVIOUS": "s3cret", "VOUCH_CLIENT_ID": "abc"}, "BROKER_KEY_PREVIOUS"},
 		{"whole sign-in configuration", map[string]string{"BROKER_KEY": goodKey, "VOUCH_CLIENT_ID": "abc"}, ""},
 		{"redirect URI that runs a script", map[string]string{"ALLOWED_REDIRECT_URIS": "javascript:alert(1)"}, "ALLOWED_REDIRECT_URIS"},
+		{"redirect hosts", map[string]string{"ALLOWED_REDIRECT_HOSTS": "claude.ai, *.example.com x.example:8443"}, ""},
+		{"any redirect host", map[string]string{"ALLOWED_REDIRECT_HOSTS": "*"}, ""},
+		{"redirect host as URL", map[string]string{"ALLOWED_REDIRECT_HOSTS": "https://claude.ai"}, "ALLOWED_REDIRECT_HOSTS"},
+		{"redirect host with path", map[string]string{"ALLOWED_REDIRECT_HOSTS": "claude.ai,x.example/cb"}, "ALLOWED_REDIRECT_HOSTS"},
+		{"e-mails", map[string]string{"ALLOWED_EMAILS": "*@example.com, Ada@other.example"}, ""},
+		{"e-mail without @", map[string]string{"ALLOWED_EMAILS": "staff.invalid"}, "ALLOWED_EMAILS"},
+		{"e-mails that are none", map[string]string{"ALLOWED_EMAILS": " , "}, "ALLOWED_EMAILS"},
 		{"origin with path", map[string]string{"ALLOWED_ORIGINS": "https://claude.ai/"}, "ALLOWED_ORIGINS"},
 		{"origin without scheme", map[string]string{"ALLOWED_ORIGINS": "assistant.example"}, "ALLOWED_ORIGINS"},
 		{"origin null", map[string]string{"ALLOWED_ORIGINS": "null"}, "ALLOWED_ORIGINS"},
@@ -122,5 +129,22 @@ func TestConfigResource(t *testing.T) {
 				t.Errorf("resource = %q, %v; want %q", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// TestDefaultRedirects: what is allowed unless the operator says otherwise is the
+// clients that are known, and this list is never open.
+func TestDefaultRedirects(t *testing.T) {
+	c, err := ParseConfig(getenv(nil))
+	if err != nil || c.AllowedEmails != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]bool{"claude.ai": true, "CLAUDE.COM": true, "chatgpt.com": true, "insiders.vscode.dev": true, "www.cursor.com": true, "evil.example": false, "": false, "x.claude.ai": false} {
+		if c.AllowedRedirectHosts.Match(host) != want {
+			t.Errorf("%q is allowed: %t", host, !want)
+		}
+	}
+	if len(c.AllowedRedirectURIs) != 4 {
+		t.Errorf("redirect URIs %q", c.AllowedRedirectURIs)
 	}
 }

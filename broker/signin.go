@@ -44,9 +44,9 @@ func (b *Broker) authServer(resource string, vouch authserver.Vouch) *authserver
 	return &authserver.Server{
 		Config: authserver.Config{
 			Issuer: origin, Resource: resource, VouchIssuer: b.config.Issuer,
-			AllowedRedirectURIs: b.config.AllowedRedirectURIs,
-			Loopback:            strings.HasPrefix(origin, "http://"), // publicURL admits that on loopback only
-			Now:                 b.env.Now,
+			AllowedRedirectHosts: b.config.AllowedRedirectHosts, AllowedRedirectURIs: b.config.AllowedRedirectURIs,
+			Loopback: strings.HasPrefix(origin, "http://"), // publicURL admits that on loopback only
+			Now:      b.env.Now,
 		},
 		Sealer:   &sealer{box: b.box(resource)},
 		Vouch:    vouch,
@@ -169,11 +169,14 @@ func (b *Broker) logSignIn(e authserver.Event) {
 		Status     int       `json:"status"`
 		Error      string    `json:"error,omitempty"`
 		Reason     string    `json:"reason,omitempty"`
+		ClientID   string    `json:"client_id,omitempty"`
 		ClientName string    `json:"client_name,omitempty"`
 		ClientHost string    `json:"client_host,omitempty"`
-		Subject    string    `json:"sub,omitempty"`
-		Email      string    `json:"email,omitempty"`
-		Granted    string    `json:"granted,omitempty"`
-		SignIn     string    `json:"sign_in,omitempty"`
-	}{"sign_in", b.env.Now().UTC(), e.RequestID, e.Route, e.Status, e.Error, e.Reason, e.ClientName, e.ClientHost, e.Subject, e.Email, e.Granted.String(), e.SignIn})
+		// RedirectHost is where access goes, or would have gone.
+		RedirectHost string `json:"redirect_host,omitempty"`
+		Subject      string `json:"sub,omitempty"`
+		Email        string `json:"email,omitempty"`
+		Granted      string `json:"granted,omitempty"`
+		SignIn       string `json:"sign_in,omitempty"`
+	}{"sign_in", b.env.Now().UTC(), e.RequestID, e.Route, e.Status, e.Error, e.Reason, e.ClientID, e.ClientName, e.ClientHost, e.RedirectHost, e.Subject, e.Email, e.Granted.String(), e.SignIn})
 }

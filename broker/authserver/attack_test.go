@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,8 @@ func TestAuthorizationRequests(t *testing.T) {
 		{"our origin", func(q url.Values) { q.Set("resource", f.url) }, "invalid_target"},
 		{"resource with a user", func(q url.Values) { q.Set("resource", strings.Replace(f.url, "://", "://x@", 1)+"/mcp") }, "invalid_target"},
 		{"resource with a query", func(q url.Values) { q.Set("resource", f.url+"/mcp?x") }, "invalid_target"},
-		{"unknown scopes only", func(q url.Values) { q.Set("scope", "openid AWS") }, "invalid_scope"},
+		{"two states", func(q url.Values) { q.Add("state", "other") }, "invalid_request"},
+		{"long challenge", func(q url.Values) { q.Set("code_challenge", strings.Repeat("A", 64)) }, "invalid_request"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -93,6 +95,8 @@ func TestLenientRequests(t *testing.T) {
 			q.Set("resource", strings.Replace(f.Config.Resource, "https://", "HTTPS://", 1))
 		}},
 		{"scope of nothing", func(q url.Values) { q.Set("scope", " ") }},
+		{"scope openid", func(q url.Values) { q.Set("scope", "openid") }},
+		{"scopes of other servers", func(q url.Values) { q.Set("scope", "openid email offline_access AWS") }},
 		{"response mode query", func(q url.Values) { q.Set("response_mode", "query") }},
 		{"unknown parameter", func(q url.Values) { q.Set("prompt", "consent") }},
 	}
@@ -120,9 +124,7 @@ func TestState(t *testing.T) {
 
 	a.state = strings.Repeat("x", 1025)
 	r := b.get(f.url + authserver.AuthorizePath + "?" + f.query(a).Encode())
-	if q := r.location(t).Query(); q.Get("error") != "invalid_request" || q.Has("state") {
-		t.Errorf("a state that is too long: %v", q)
-	}
+	f.wantBack(r, a, "invalid_request") // with its state
 	a.state = ""
 	b = f.newBrowser()
 	if back := b.get(b.begin(a)).location(t); back.Query().Has("state") || !back.Query().Has("code") {
@@ -267,15 +269,22 @@ func TestCallbackForgeries(t *testing.T) {
 		{"with a code as transaction", func(b *browser, callback string) reply {
 			code := f.newBrowser().signIn(a)
 			u, _ := url.Parse(callback)
-			cookies := b.cookies(callback, "__Host-broker=") + "; __Host-broker-signin-" + u.Query().Get("state") + "=" + code
+			cookies := b.cookies(callback, "__Host-broker-browser-") + "; __Host-broker-signin-" + u.Query().Get("state") + "=" + code
 			return f.newBrowser().do("GET", callback, http.Header{"Cookie": {cookies}}, "")
 		}},
 		{"again", func(b *browser, callback string) reply { b.get(callback).location(t); return b.get(callback) }},
 	}
+	// Whoever names a transaction that the browser has ends it.
+	over := []string{"without iss", "from another issuer", "from an issuer that looks alike", "with an error of another issuer", "after 10 minutes",
+		"without the browser's cookie", "with another browser's cookie", "with a transaction of another id", "with a code as transaction"}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := f.newBrowser()
-			f.wantPage(tt.try(b, b.begin(a)), 400, "Start again")
+			r := tt.try(b, b.begin(a))
+			f.wantPage(r, 400, "Start again")
+			if cleared := strings.Contains(r.header.Get("Set-Cookie"), "Max-Age=0"); cleared != slices.Contains(over, tt.name) {
+				t.Errorf("the transaction is cleared: %t", cleared)
+			}
 		})
 	}
 }
@@ -363,6 +372,11 @@ func TestTokenForgeries(t *testing.T) {
 		{"no verifier", func(q url.Values) { q.Del("code_verifier") }, 400, "invalid_request"},
 		{"no grant type", func(q url.Values) { q.Del("grant_type") }, 400, "invalid_request"},
 		{"other grant type", set("grant_type", "refresh_token"), 400, "unsupported_grant_type"},
+		{"other grant type with its own parameters", func(q url.Values) {
+			clear(q)
+			q.Set("grant_type", "refresh_token")
+			q.Set("refresh_token", "x")
+		}, 400, "unsupported_grant_type"},
 		{"other resource", set("resource", "https://other.example/mcp"), 400, "invalid_target"},
 		{"two codes", func(q url.Values) { q.Add("code", code) }, 400, "invalid_request"},
 		{"two verifiers", func(q url.Values) { q.Add("code_verifier", "x") }, 400, "invalid_request"},
@@ -394,6 +408,11 @@ func TestTokenForgeries(t *testing.T) {
 	f.wantError(client.do("POST", token+"?"+tokenForm(a, code).Encode(), formHeader(""), ""), 400, "invalid_request")
 	f.wantError(client.do("POST", token, http.Header{"Content-Type": {"application/json"}}, `{"code":"x"}`), 400, "invalid_request")
 	f.wantError(client.do("POST", token, formHeader(""), "%zz"), 400, "invalid_request")
+	for coding, status := range map[string]int{"gzip": 415, "br": 415, "GZIP, identity": 415, "identity": 400} {
+		header := formHeader("")
+		header.Set("Content-Encoding", coding)
+		f.wantError(client.do("POST", token, header, "x=y"), status, "invalid_request")
+	}
 	f.wantError(client.do("POST", token, formHeader(""), "x="+strings.Repeat("x", 16<<10)), 400, "invalid_request")
 
 	form := tokenForm(a, code)

@@ -29,12 +29,12 @@ func (s *Server) authorize(ctx context.Context, r *http.Request, e *Event) (*ans
 	if err != nil {
 		return nil, err
 	}
-	return &answer{status: http.StatusOK, page: consentPage(c, req, sealed), cookies: cookies}, nil
+	return &answer{status: http.StatusOK, page: s.Config.consentPage(c, req, sealed), cookies: cookies}, nil
 }
 
 // readRequest checks an authorization request. Until the client and its redirect
 // URI are proven a fault is told on a page: a redirect would make us the
-// attacker's way to any address. After that the client is told.
+// attacker's way to any address. After that the client is told, if it may be.
 func (s *Server) readRequest(ctx context.Context, query params, e *Event) (*client, *request, error) {
 	id := query.get("client_id")
 	if id == "" {
@@ -44,33 +44,46 @@ func (s *Server) readRequest(ctx context.Context, query params, e *Event) (*clie
 	if err != nil {
 		return nil, nil, err
 	}
-	e.ClientName, e.ClientHost = c.name, c.host
+	e.client(c.idHash, c.name, c.host)
 	redirectURI := query.get("redirect_uri")
-	if !c.allows(redirectURI) || !s.Config.usableRedirectURI(redirectURI) {
+	if !c.allows(redirectURI) || redirectFault(redirectURI) != "" {
 		return nil, nil, invalid("invalid_request", "The address to return to (redirect_uri) is not one of the app's own.")
 	}
+	e.RedirectHost = redirectHost(redirectURI)
+	if fault := s.Config.operatorFault(redirectURI); fault != "" {
+		return nil, nil, invalid("invalid_request", fault)
+	}
 	req := &request{clientIDHash: c.idHash, clientName: c.name, clientHost: c.host, redirectURI: redirectURI}
-	if state := query.get("state"); len(state) <= maxStateBytes {
-		req.state = state
+	if states := query["state"]; len(states) > 0 {
+		req.state = states[0] // if there are more, that is one of the faults
 	}
 	if fault := s.readRest(query, req); fault != nil {
-		return nil, nil, fault.to(req)
+		return nil, nil, s.Config.toUnasked(fault, req)
 	}
 	return c, req, nil
+}
+
+// toUnasked is fault as it is told while the person has agreed to nothing.
+func (c Config) toUnasked(fault *refusal, req *request) *refusal {
+	if c.mayTell(req.redirectURI) {
+		return fault.to(req)
+	}
+	return fault
 }
 
 // readRest checks what is not the client's identity.
 func (s *Server) readRest(query params, req *request) *refusal {
 	responseType, mode := query.get("response_type"), query.get("response_mode")
 	challenge, err := base64.RawURLEncoding.Strict().DecodeString(query.get("code_challenge"))
-	req.asked = AllScopes
-	if scope := query.get("scope"); strings.TrimSpace(scope) != "" {
-		req.asked = ParseScopes(scope)
+	if req.asked = ParseScopes(query.get("scope")); req.asked == 0 {
+		// Clients also ask for what other servers have, "openid" above all: who asks
+		// for nothing that there is has asked for nothing (RFC 6749 section 3.3).
+		req.asked = AllScopes
 	}
 	switch {
 	case query.repeated("resource"):
 		return invalid("invalid_request", "A parameter is there twice.")
-	case len(query.get("state")) > maxStateBytes:
+	case len(req.state) > maxStateBytes:
 		return invalid("invalid_request", "The parameter state has more than 1024 bytes.")
 	case responseType == "":
 		return invalid("invalid_request", "The parameter response_type is missing.")
@@ -84,8 +97,6 @@ func (s *Server) readRest(query params, req *request) *refusal {
 		return invalid("invalid_request", "The parameter code_challenge must be a SHA-256 in base64url.")
 	case !s.Config.isOurs(query["resource"]):
 		return invalid("invalid_target", "Tokens are issued for "+s.Config.Resource+" only.")
-	case req.asked == 0:
-		return invalid("invalid_scope", "The scopes are "+AllScopes.String()+".")
 	}
 	req.challenge = hash(challenge)
 	return nil

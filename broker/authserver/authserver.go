@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/upstream"
 )
 
@@ -53,8 +54,12 @@ type Config struct {
 	Resource string
 	// VouchIssuer is compared byte for byte with iss in Vouch's answers.
 	VouchIssuer string
-	// AllowedRedirectURIs are exact redirect URIs of native apps that are
-	// neither https nor loopback. See ValidRedirectURI.
+	// AllowedRedirectHosts are the hosts that access may go to on https, with
+	// their port unless it is the default one. This machine is always allowed.
+	AllowedRedirectHosts glob.List
+	// AllowedRedirectURIs are redirect URIs of native apps that are neither https
+	// nor loopback: exact, but for a "*" in the place of a name. See
+	// ValidRedirectURI.
 	AllowedRedirectURIs []string
 	// Loopback says that Issuer is on this machine. Only then may a client's
 	// metadata document be on it too.
@@ -106,12 +111,16 @@ type Event struct {
 	Status     int
 	Error      string // OAuth error code; empty on success
 	Reason     string // why, for the operator; at most 300 bytes
+	ClientID   string // "sha256:" and the start of its hash, as in the lines of calls
 	ClientName string // as the client calls itself, cleaned
 	ClientHost string // of the client's metadata document; empty for a registered client
-	Subject    string
-	Email      string
-	Granted    Scopes
-	SignIn     string // as in AccessToken; empty when no token came of it
+	// RedirectHost is where access would go: the host of the redirect URI, or the
+	// scheme of a native app's. It is empty while the redirect URI is not proven.
+	RedirectHost string
+	Subject      string
+	Email        string
+	Granted      Scopes
+	SignIn       string // as in AccessToken; empty when no token came of it
 }
 
 // ServeHTTP answers one request. It implements http.Handler.
@@ -122,19 +131,36 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		refused := asRefusal(err)
 		e.Error, e.Reason = refused.code, refused.reason()
-		a = s.tell(r.URL.Path, refused)
+		a = s.tell(pathOf(r), refused)
 	}
-	a.write(w, r.URL.Path)
+	if s.Config.isSecure() {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	a.write(w, pathOf(r))
 	if e.Status = a.status; s.Log != nil && (err != nil || e.Subject != "") {
 		s.Log(e)
 	}
 }
 
+// client fills in who asks.
+func (e *Event) client(idHash hash, name, host string) {
+	e.ClientID, e.ClientName, e.ClientHost = clientRef(idHash), name, host
+}
+
+// pathOf is the path without the slash that some clients put behind it.
+func pathOf(r *http.Request) string { return strings.TrimSuffix(r.URL.Path, "/") }
+
 func routeOf(r *http.Request) string {
-	if r.URL.Path == AuthorizePath && r.Method == http.MethodPost {
-		return "consent"
+	switch path := pathOf(r); path {
+	case AuthorizePath:
+		if r.Method == http.MethodPost {
+			return "consent"
+		}
+		fallthrough
+	case MetadataPath, CallbackPath, TokenPath, RevokePath, RegisterPath:
+		return path[strings.LastIndexByte(path, '/')+1:]
 	}
-	return r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	return "" // a stranger's text
 }
 
 // answer finds the answer to a request that comes for our own host by a method
@@ -149,7 +175,10 @@ func (s *Server) answer(ctx context.Context, r *http.Request, e *Event) (*answer
 		// Under another name our cookies and our issuer would mean nothing. It
 		// also ends DNS rebinding on a loopback host.
 		return nil, &refusal{status: http.StatusForbidden, code: "invalid_request", sentence: "This broker is reached at " + s.Config.Issuer + " only."}
-	case r.Method == http.MethodOptions && isJSON(r.URL.Path):
+	case s.Config.isSecure() && r.URL.Scheme == "http":
+		// On the way here anybody could read along, and could have changed it.
+		return nil, &refusal{status: http.StatusForbidden, code: "invalid_request", sentence: "This broker is reached at " + s.Config.Issuer + " only, by https."}
+	case r.Method == http.MethodOptions && isJSON(pathOf(r)):
 		return &answer{status: http.StatusNoContent, allow: allow + ", OPTIONS"}, nil
 	case !slices.Contains(methods, r.Method):
 		return nil, &refusal{status: http.StatusMethodNotAllowed, code: "invalid_request", sentence: "This address takes only " + allow + ".", allow: allow}
@@ -163,7 +192,7 @@ func (s *Server) answer(ctx context.Context, r *http.Request, e *Event) (*answer
 // allowed asks the Limiter about the routes that cost Vouch or a stranger's
 // server a request, or may be tried in bulk.
 func (s *Server) allowed(ctx context.Context, r *http.Request, route string) bool {
-	free := r.URL.Path == MetadataPath || r.URL.Path == CallbackPath
+	free := pathOf(r) == MetadataPath || pathOf(r) == CallbackPath
 	return free || s.Limiter == nil || s.Limiter.Allow(ctx, route, addressOf(r))
 }
 
@@ -172,17 +201,18 @@ func (s *Server) allowed(ctx context.Context, r *http.Request, route string) boo
 type processor func(ctx context.Context, r *http.Request, e *Event) (*answer, error)
 
 func (s *Server) route(r *http.Request) (methods []string, process processor) {
-	switch r.URL.Path {
+	read := []string{http.MethodGet, http.MethodHead}
+	switch pathOf(r) {
 	case MetadataPath:
-		return []string{http.MethodGet, http.MethodHead}, s.metadata
+		return read, s.metadata
 	case AuthorizePath:
-		methods = []string{http.MethodGet, http.MethodPost}
+		methods = append(read, http.MethodPost)
 		if r.Method == http.MethodPost {
 			return methods, s.consent
 		}
 		return methods, s.authorize
 	case CallbackPath:
-		return []string{http.MethodGet}, s.callback
+		return read, s.callback
 	case TokenPath:
 		return []string{http.MethodPost}, s.token
 	case RevokePath:

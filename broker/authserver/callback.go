@@ -11,8 +11,7 @@ import (
 const (
 	// maxVouchCodeBytes bounds Vouch's code, which ours wraps.
 	maxVouchCodeBytes = 1024
-	// maxCodeBytes and maxAccessTokenBytes bound what clients must carry.
-	maxCodeBytes        = 3 << 10
+	// maxAccessTokenBytes bounds what clients must carry.
 	maxAccessTokenBytes = 3 << 10
 )
 
@@ -21,7 +20,6 @@ var (
 	errIssuer        = errors.New("answer names another issuer")
 	errVouchCode     = errors.New("vouch's code is missing or too long")
 	errVouchRefused  = errors.New("vouch ended the sign-in with an error")
-	errCodeSize      = errors.New("code is too large")
 )
 
 // callback takes Vouch's answer to our authorization request and gives the
@@ -44,7 +42,8 @@ func (s *Server) callback(_ context.Context, r *http.Request, e *Event) (*answer
 	if err != nil {
 		return nil, stale.because(err)
 	}
-	e.ClientName, e.ClientHost = t.clientName, t.clientHost
+	e.client(t.clientIDHash, t.clientName, t.clientHost)
+	e.RedirectHost = redirectHost(t.redirectURI)
 	a, err := s.finish(t, query)
 	if err != nil {
 		fault := *asRefusal(err)
@@ -70,8 +69,7 @@ func (s *Server) openTransaction(r *http.Request, sealed, state string) (*transa
 	if t.id != state {
 		return nil, errNoTransaction
 	}
-	browser, ok := s.Config.browser(r)
-	if !ok || !equal(browser, t.browser) {
+	if !s.Config.isBrowser(r, t.browser) {
 		return nil, errBrowser
 	}
 	return t, nil
@@ -100,14 +98,11 @@ func (s *Server) finish(t *transaction, query params) (*answer, error) {
 	}
 	c := code{
 		vouchCode: vouchCode, verifier: t.verifier,
-		clientIDHash: t.clientIDHash, clientName: t.clientName, clientHost: t.clientHost,
+		clientIDHash: t.clientIDHash, clientName: t.clientName, clientHost: t.clientHost, redirectHost: redirectHost(t.redirectURI),
 		redirectURIHash: sha256.Sum256([]byte(t.redirectURI)),
 		challenge:       t.challenge, asked: t.asked, granted: t.granted,
 	}
 	sealed, err := s.Sealer.Seal(purposeCode, s.Config.Now().Add(codeTime), c.encode())
-	if err == nil && len(sealed) > maxCodeBytes {
-		err = errCodeSize
-	}
 	if err != nil {
 		return nil, asRefusal(err).to(&t.request)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -23,6 +24,7 @@ type client struct {
 	idHash       [sha256.Size]byte
 	name         string // cleaned, never empty
 	host         string // of its metadata document; empty for a registered client
+	document     string // the document's URL, likewise
 	redirectURIs []string
 }
 
@@ -39,7 +41,7 @@ func (s *Server) client(ctx context.Context, id string) (*client, error) {
 	if isDocumentURL(id) {
 		return s.documentClient(ctx, id)
 	}
-	c, err := s.Config.registeredClient(id)
+	c, err := registeredClient(id)
 	if err != nil {
 		return nil, invalid("invalid_client", "The app's client_id is not known here; let it register again.").because(err)
 	}
@@ -65,8 +67,10 @@ func (r registration) id() string {
 }
 
 // registeredClient reads a client id back. Only the one spelling that id writes
-// is taken: whatever a registration may not have now, it may not have here.
-func (c Config) registeredClient(id string) (*client, error) {
+// is taken: whatever no registration may have, it may not have here. What the
+// operator allows now is for the caller to see, so that a client whose host is
+// off the list hears that, and not that it must register again.
+func registeredClient(id string) (*client, error) {
 	if len(id) > maxClientIDBytes {
 		return nil, errClientID
 	}
@@ -74,7 +78,7 @@ func (c Config) registeredClient(id string) (*client, error) {
 	if err != nil {
 		return nil, errClientID
 	}
-	r, err := c.readRegistration(data)
+	r, err := readRegistration(data)
 	if err != nil {
 		return nil, err
 	}
@@ -84,9 +88,9 @@ func (c Config) registeredClient(id string) (*client, error) {
 	return &client{idHash: sha256.Sum256([]byte(id)), name: orDefault(r.Name, unnamed), redirectURIs: r.RedirectURIs}, nil
 }
 
-// readRegistration reads client metadata (RFC 7591 section 2) of which every
-// redirect URI must be usable.
-func (c Config) readRegistration(data []byte) (registration, error) {
+// readRegistration reads client metadata (RFC 7591 section 2) with redirect URIs
+// of which each could be a client's.
+func readRegistration(data []byte) (registration, error) {
 	members, err := strictjson.Read(data, maxRegistrationBytes)
 	if err != nil {
 		return registration{}, invalid("invalid_client_metadata", "The body must be one JSON object.").because(err)
@@ -96,13 +100,33 @@ func (c Config) readRegistration(data []byte) (registration, error) {
 		return registration{}, err
 	}
 	for _, uri := range r.RedirectURIs {
-		if !c.usableRedirectURI(uri) {
-			return registration{}, invalid("invalid_redirect_uri",
-				"Each redirect URI must be https, or http on localhost, 127.0.0.1 or [::1], or one that the operator listed in ALLOWED_REDIRECT_URIS; at most 512 characters, no fragment.")
+		if fault := redirectFault(uri); fault != "" {
+			return registration{}, invalid("invalid_redirect_uri", fault)
 		}
 	}
 	return r, nil
 }
+
+// allowed returns r with those of its redirect URIs that the operator allows: an
+// app that runs in many places registers one URI for each.
+func (c Config) allowed(r registration) (registration, error) {
+	var fault string
+	var usable []string
+	for _, uri := range r.RedirectURIs {
+		if why := c.operatorFault(uri); why == "" {
+			usable = append(usable, uri)
+		} else if fault == "" {
+			fault = why
+		}
+	}
+	if usable == nil {
+		return registration{}, invalid("invalid_redirect_uri", fault)
+	}
+	return registration{r.Name, usable}, nil
+}
+
+// clientRef names a client in log lines, those of its calls included.
+func clientRef(idHash hash) string { return "sha256:" + hex.EncodeToString(idHash[:8]) }
 
 // readClientMetadata reads what both kinds of client metadata share. It does not
 // look at what a redirect URI is.

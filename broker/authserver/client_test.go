@@ -113,7 +113,7 @@ func TestDocumentContents(t *testing.T) {
 		f := newFixture(t)
 		f.documents.publish(documentID, body)
 		_, page := f.newBrowser().open(f.query(f.documentApp()))
-		if !strings.Contains(page.body, "Doc App") || !strings.Contains(page.body, "<dd>app.example (published") {
+		if !strings.Contains(page.body, "Doc App") || !strings.Contains(page.body, "published at <strong>"+documentID+"</strong>") {
 			t.Errorf("%s: %s", name, page.body)
 		}
 	}
@@ -273,7 +273,7 @@ func TestNames(t *testing.T) {
 			a := f.register(tt.in, "https://app.example/cb")
 			b := f.newBrowser()
 			sealed, page := b.open(f.query(a))
-			if !strings.Contains(page.body, "<strong><bdi>"+tt.shown+"</bdi></strong>") || strings.Contains(page.body, "<script") {
+			if !strings.Contains(page.body, "“<bdi>"+tt.shown+"</bdi>”") || strings.Contains(page.body, "<script") {
 				t.Errorf("the page: %s", page.body)
 			}
 			b.press("deny", sealed)

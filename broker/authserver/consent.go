@@ -12,9 +12,8 @@ import (
 )
 
 var (
-	errOrigin      = errors.New("origin is not our own")
-	errBrowser     = errors.New("form or transaction belongs to another browser, or the browser takes no cookies")
-	errTransaction = errors.New("transaction cookie is too large")
+	errOrigin  = errors.New("origin is not our own")
+	errBrowser = errors.New("form or transaction belongs to another browser, or the browser takes no cookies")
 )
 
 // consent answers the consent page's form: to Vouch, or back to the client.
@@ -24,17 +23,16 @@ func (s *Server) consent(ctx context.Context, r *http.Request, e *Event) (*answe
 		return nil, err
 	}
 	req := &form.request
-	e.ClientName, e.ClientHost = req.clientName, req.clientHost
+	e.client(req.clientIDHash, req.clientName, req.clientHost)
+	e.RedirectHost = redirectHost(req.redirectURI)
 	granted := ParseScopes(strings.Join(ticked["scope"], " ")) & req.asked
 	if ticked.get("decision") != "allow" || granted == 0 {
-		return nil, invalid("access_denied", "The person refused.").to(req)
+		return nil, s.Config.toUnasked(invalid("access_denied", "The person refused, so that nothing was given."), req)
 	}
-	t := &transaction{request: *req, granted: granted, browser: form.browser, id: rand.Text()}
+	now := s.Config.Now()
+	t := &transaction{request: *req, granted: granted, browser: form.browser, id: transactionID(now)}
 	_, _ = rand.Read(t.verifier[:]) // never fails
-	sealed, err := s.Sealer.Seal(purposeTransaction, s.Config.Now().Add(signInTime), t.encode())
-	if err == nil && len(sealed) > maxTransactionBytes {
-		err = errTransaction
-	}
+	sealed, err := s.Sealer.Seal(purposeTransaction, now.Add(signInTime), t.encode())
 	if err != nil {
 		return nil, asRefusal(err).to(req)
 	}
@@ -75,8 +73,7 @@ func (s *Server) readConsent(r *http.Request) (*consentForm, params, error) {
 	if err := form.decode(payload); err != nil {
 		return nil, nil, forbidden.because(err)
 	}
-	browser, ok := s.Config.browser(r)
-	if !ok || !equal(browser, form.browser) {
+	if !s.Config.isBrowser(r, form.browser) {
 		return nil, nil, forbidden.because(errBrowser)
 	}
 	return form, ticked, nil

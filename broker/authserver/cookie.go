@@ -4,21 +4,23 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
 
 const (
-	browserCookie     = "broker"
-	transactionCookie = "broker-signin-" // and the transaction's id
+	browserCookie     = "broker-browser-" // and a few random characters
+	transactionCookie = "broker-signin-"  // and the transaction's id
 
-	browserBytes = 32
+	browserBytes     = 32
+	browserNameChars = 6
 	// maxTransactions is how many sign-ins one browser may have under way. More
 	// cookies would make its requests too long for servers to take.
 	maxTransactions = 4
-	// maxTransactionBytes is below the 4096 that browsers keep for one cookie.
-	maxTransactionBytes = 3584
 )
 
 // cookieName is name with the prefix that makes browsers refuse the cookie from
@@ -49,31 +51,54 @@ func (c Config) clear(name string) *http.Cookie {
 	return gone
 }
 
-// browser returns the hash of what a browser's cookie holds, if it has one.
-func (c Config) browser(r *http.Request) (hash, bool) {
-	cookie, err := r.Cookie(c.cookieName(browserCookie))
-	if err != nil {
-		return hash{}, false
+// browsers returns the hashes of what a browser's cookies hold. A browser that
+// opened several pages at once, before it had a cookie, has one of each.
+func (c Config) browsers(r *http.Request) []hash {
+	var known []hash
+	for _, cookie := range r.Cookies() {
+		if !strings.HasPrefix(cookie.Name, c.cookieName(browserCookie)) {
+			continue
+		}
+		value, err := base64.RawURLEncoding.Strict().DecodeString(cookie.Value)
+		if err == nil && len(value) == browserBytes {
+			known = append(known, sha256.Sum256(value))
+		}
 	}
-	value, err := base64.RawURLEncoding.Strict().DecodeString(cookie.Value)
-	return sha256.Sum256(value), err == nil && len(value) == browserBytes
+	return known
+}
+
+// isBrowser reports whether a request comes from the browser that was shown a page
+// with that cookie, whatever else it was shown since.
+func (c Config) isBrowser(r *http.Request, shown hash) bool {
+	same := false
+	for _, known := range c.browsers(r) {
+		same = equal(known, shown) || same
+	}
+	return same
 }
 
 // ensureBrowser returns the hash of a browser's cookie, and the cookie to set if
-// it has none yet. One that it has is kept: it belongs to its other tabs too.
+// it has none yet. One that it has is kept: it belongs to its other tabs too. A
+// new one has a name of its own, so that of two pages that were asked for at once
+// neither takes the other's cookie away.
 func (c Config) ensureBrowser(r *http.Request) (hash, []*http.Cookie) {
-	if known, ok := c.browser(r); ok {
-		return known, nil
+	if known := c.browsers(r); len(known) > 0 {
+		return known[0], nil
 	}
 	value := make([]byte, browserBytes)
 	_, _ = rand.Read(value) // never fails
 	text := base64.RawURLEncoding.EncodeToString(value)
-	return sha256.Sum256(value), []*http.Cookie{c.cookie(browserCookie, text, 0)}
+	return sha256.Sum256(value), []*http.Cookie{c.cookie(browserCookie+rand.Text()[:browserNameChars], text, 0)}
+}
+
+// transactionID is the id of a sign-in that begins now. Ids of later ones are
+// greater: a browser sends its cookies in any order.
+func transactionID(now time.Time) string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano()))) + rand.Text()
 }
 
 // clearOldTransactions clears all but the youngest cookies of sign-ins, so that
-// there is room for one more. Browsers send the oldest first (RFC 6265 section
-// 5.4).
+// there is room for one more.
 func (c Config) clearOldTransactions(r *http.Request) []*http.Cookie {
 	var names []string
 	for _, cookie := range r.Cookies() {
@@ -81,6 +106,7 @@ func (c Config) clearOldTransactions(r *http.Request) []*http.Cookie {
 			names = append(names, strings.TrimPrefix(cookie.Name, c.cookieName("")))
 		}
 	}
+	slices.Sort(names)
 	var old []*http.Cookie
 	for i := 0; i <= len(names)-maxTransactions; i++ {
 		old = append(old, c.clear(names[i]))

@@ -67,7 +67,7 @@ func (s *Server) documentClient(ctx context.Context, id string) (*client, error)
 	}
 	// The document is written for every server: some of its redirect URIs may be
 	// of a kind that is not taken here.
-	return &client{idHash: sha256.Sum256([]byte(id)), name: r.Name, host: host, redirectURIs: r.RedirectURIs}, nil
+	return &client{idHash: sha256.Sum256([]byte(id)), name: r.Name, host: host, document: id, redirectURIs: r.RedirectURIs}, nil
 }
 
 func checkDocumentAnswer(resp *upstream.Response) error {

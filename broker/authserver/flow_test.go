@@ -2,6 +2,7 @@ package authserver_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -61,7 +62,8 @@ func TestSignIn(t *testing.T) {
 				t.Errorf("token holds %+v", got)
 			}
 			e := f.lastEvent()
-			if e.Route != "token" || e.Status != 200 || e.Subject != "7c0ffee7" || e.ClientName != "Test App" || e.Granted != authserver.ScopeAWS {
+			if e.Route != "token" || e.Status != 200 || e.Subject != "7c0ffee7" || e.ClientName != "Test App" || e.Granted != authserver.ScopeAWS ||
+				e.RedirectHost != "app.example" || e.ClientID != fmt.Sprintf("sha256:%x", got.ClientIDHash[:8]) {
 				t.Errorf("logged %+v", e)
 			}
 			f.noSecrets(code, token, got.VouchToken.Reveal(), callback.Query().Get("code"), a.verifier)
@@ -74,7 +76,7 @@ func TestCookies(t *testing.T) {
 	a, b := f.newApp(), f.newBrowser()
 	sealed, page := b.open(f.query(a))
 	first := page.header.Values("Set-Cookie")
-	if len(first) != 1 || !strings.HasPrefix(first[0], "__Host-broker=") || !strings.HasSuffix(first[0], "; Path=/; HttpOnly; Secure; SameSite=Lax") {
+	if len(first) != 1 || !strings.HasPrefix(first[0], "__Host-broker-browser-") || !strings.HasSuffix(first[0], "; Path=/; HttpOnly; Secure; SameSite=Lax") {
 		t.Errorf("browser cookie: %q", first)
 	}
 	pressed := b.press("allow", sealed, "aws")
@@ -95,15 +97,15 @@ func TestCookies(t *testing.T) {
 
 	// A value that is not one of ours could be known to somebody else.
 	for _, value := range []string{"", "AAAA", strings.Repeat("!", 43), strings.Repeat("A", 44), strings.Repeat("A", 42) + "B", strings.Repeat("A", 43) + "!"} {
-		r := f.newBrowser().do("GET", f.url+authserver.AuthorizePath+"?"+f.query(a).Encode(), http.Header{"Cookie": {"__Host-broker=" + value}}, "")
-		if r.status != 200 || !strings.HasPrefix(r.header.Get("Set-Cookie"), "__Host-broker=") {
+		r := f.newBrowser().do("GET", f.url+authserver.AuthorizePath+"?"+f.query(a).Encode(), http.Header{"Cookie": {"__Host-broker-browser-A=" + value}}, "")
+		if r.status != 200 || !strings.HasPrefix(r.header.Get("Set-Cookie"), "__Host-broker-browser-") {
 			t.Errorf("the cookie %q is kept", value)
 		}
 	}
 
 	plain := newFixtureOn(t, httptest.NewServer)
 	_, page = plain.newBrowser().open(plain.query(plain.newApp()))
-	if got := page.header.Get("Set-Cookie"); !strings.HasPrefix(got, "broker=") || strings.Contains(got, "Secure") {
+	if got := page.header.Get("Set-Cookie"); !strings.HasPrefix(got, "broker-browser-") || strings.Contains(got, "Secure") {
 		t.Errorf("cookie on http: %q", got)
 	}
 }
@@ -128,12 +130,12 @@ func TestConsentPage(t *testing.T) {
 	if strings.Contains(policy, "form-action") || strings.Contains(policy, "unsafe") || h.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("headers: %v", h)
 	}
-	for _, never := range []string{"<script", "<a ", "<img", "<link", " style=", " onclick", "http://", "https://"} {
+	for _, never := range []string{"<script", "<a ", "<img", "<link", " style=", " onclick", "href=", "src=", "http://", "https://"} {
 		if strings.Contains(page.body, never) {
 			t.Errorf("the page has %q", never)
 		}
 	}
-	for _, want := range []string{`<html lang="en">`, `name="viewport"`, "<legend>", "prefers-color-scheme:dark", "app.example", "Test App", "not verified", "Refuse"} {
+	for _, want := range []string{`<html lang="en">`, `name="viewport"`, "<legend>", "prefers-color-scheme:dark", "app.example", "Test App", "not verified", "Refuse", `value="aws:write"><span>`} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -141,16 +143,34 @@ func TestConsentPage(t *testing.T) {
 	if strings.Contains(page.body, `value="aws:write" checked`) || !strings.Contains(page.body, `value="aws:write"`) || !strings.Contains(page.body, `value="ssh" checked`) {
 		t.Error("the right to change things is not a box that the person has to tick")
 	}
-	if strings.Contains(page.body, "started this yourself") {
-		t.Error("a warning about this computer for a web app")
+	for name, want := range map[string][]string{
+		"https://app.example/cb": {"<h1>Access goes to app.example</h1>", "started this yourself, at app.example", "“<bdi>Claude</bdi>”"},
+		"http://127.0.0.1/cb":    {"<h1>Access goes to 127.0.0.1 (a program on this computer)</h1>", "started this yourself."},
+		cursorURI:                {"<h1>Access goes to the program on this computer that opens cursor: links</h1>", "started this yourself."},
+	} {
+		_, page = f.newBrowser().open(f.query(f.register("Claude", name)))
+		for _, want := range append(want, "not verified", `class="warn"`, "read and write the contents", "Until your sign-in at Vouch ends", "Sign out at "+strings.TrimPrefix(f.Config.VouchIssuer, "http://"), ">Allow and sign in</button>") {
+			if !strings.Contains(page.body, want) {
+				t.Errorf("%s: the page lacks %q: %s", name, want, page.body)
+			}
+		}
+		heading, rest, _ := strings.Cut(page.body, "</h1>")
+		if strings.Contains(heading, "Claude") || !strings.HasPrefix(rest, "\n<p class=\"small\">") {
+			t.Errorf("%s: the name is not small and second: %s", name, page.body)
+		}
+		deny, allow := strings.Index(page.body, `value="deny"`), strings.Index(page.body, `value="allow"`)
+		if deny < 0 || allow < deny || strings.Count(page.body, "<button") != 3 || strings.Index(page.body, "<button disabled hidden>") > deny {
+			t.Errorf("%s: Enter on a box would agree: %s", name, page.body)
+		}
 	}
-	_, page = f.newBrowser().open(f.query(f.register("CLI", "http://127.0.0.1/cb")))
-	if !strings.Contains(page.body, "started this yourself") || !strings.Contains(page.body, "127.0.0.1 (this computer)") {
-		t.Error("no warning about an app on this computer")
-	}
-	_, page = f.newBrowser().open(f.query(f.register("Cursor", cursorURI)))
-	if !strings.Contains(page.body, "started this yourself") || !strings.Contains(page.body, "opens cursor: links") {
-		t.Error("no warning about an app with a scheme of its own")
+	// What a document says comes from its host, which can be trusted as far as that
+	// is: the whole of its URL is there, and no warning when access stays on the web.
+	f.documents.publish(documentID+"?a=1&b='2'", document(map[string]any{"client_id": documentID + "?a=1&b='2'"}))
+	a := f.documentApp()
+	a.id += "?a=1&b='2'"
+	_, page = f.newBrowser().open(f.query(a))
+	if !strings.Contains(page.body, "published at <strong>"+documentID+"?a=1&amp;b=&#39;2&#39;</strong>") || strings.Contains(page.body, `class="warn"`) {
+		t.Errorf("a document's client: %s", page.body)
 	}
 }
 
@@ -164,6 +184,7 @@ func TestParallelTabs(t *testing.T) {
 	for range 5 {
 		a := f.newApp()
 		apps, callbacks = append(apps, a), append(callbacks, b.begin(a))
+		f.wait(time.Millisecond)
 	}
 	f.wantPage(b.get(callbacks[0]), 400, "Start again")
 	for _, i := range []int{4, 2, 3, 1} {
@@ -268,9 +289,9 @@ func TestMethods(t *testing.T) {
 	b := f.newBrowser()
 	tests := []struct{ method, path, allow string }{
 		{"POST", authserver.MetadataPath, "GET, HEAD"},
-		{"HEAD", authserver.AuthorizePath, "GET, POST"},
-		{"OPTIONS", authserver.AuthorizePath, "GET, POST"}, // no other origin may read our pages
-		{"POST", authserver.CallbackPath, "GET"},
+		{"PUT", authserver.AuthorizePath, "GET, HEAD, POST"},
+		{"OPTIONS", authserver.AuthorizePath, "GET, HEAD, POST"}, // no other origin may read our pages
+		{"POST", authserver.CallbackPath, "GET, HEAD"},
 		{"GET", authserver.TokenPath, "POST"},
 		{"GET", authserver.RevokePath, "POST"},
 		{"PUT", authserver.RegisterPath, "POST"},

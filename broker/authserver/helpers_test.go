@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -76,6 +77,7 @@ type fakeVouch struct {
 
 	mu        sync.Mutex
 	pushed    map[string]authserver.PushRequest // by state
+	seen      map[string]bool                   // challenges
 	codes     map[string]authserver.PushRequest
 	used      map[string]bool
 	revoked   []string
@@ -99,10 +101,10 @@ func (v *fakeVouch) Push(_ context.Context, p authserver.PushRequest) (string, e
 		return "", err
 	}
 	challenge, err := base64.RawURLEncoding.Strict().DecodeString(p.CodeChallenge)
-	if p.RedirectURI != v.callback || len(p.State) < 22 || len(p.State) > 64 || err != nil || len(challenge) != 32 || v.pushed[p.State].State != "" {
+	if p.RedirectURI != v.callback || len(p.State) < 22 || len(p.State) > 64 || err != nil || len(challenge) != 32 || v.pushed[p.State].State != "" || v.seen[p.CodeChallenge] {
 		v.t.Errorf("pushed %+v", p)
 	}
-	v.pushed[p.State] = p
+	v.pushed[p.State], v.seen[p.CodeChallenge] = p, true
 	return v.url + "/oauth/authorize?request_uri=" + p.State, nil
 }
 
@@ -216,7 +218,7 @@ func newFixture(t *testing.T) *fixture { return newFixtureOn(t, httptest.NewTLSS
 func newFixtureOn(t *testing.T, listen func(http.Handler) *httptest.Server) *fixture {
 	t.Helper()
 	f := &fixture{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), documents: &documents{known: map[string]upstream.Response{}}}
-	f.vouch = &fakeVouch{t: t, now: f.clock, pushed: map[string]authserver.PushRequest{}, codes: map[string]authserver.PushRequest{}, used: map[string]bool{}}
+	f.vouch = &fakeVouch{t: t, now: f.clock, pushed: map[string]authserver.PushRequest{}, codes: map[string]authserver.PushRequest{}, used: map[string]bool{}, seen: map[string]bool{}}
 	vouch := httptest.NewServer(f.vouch)
 	t.Cleanup(vouch.Close)
 	f.vouch.url = vouch.URL
@@ -227,7 +229,15 @@ func newFixtureOn(t *testing.T, listen func(http.Handler) *httptest.Server) *fix
 	f.url, f.tls = server.URL, server.Client()
 	f.vouch.callback = f.url + authserver.CallbackPath
 	f.Config = authserver.Config{Issuer: f.url, Resource: f.url + "/mcp", VouchIssuer: vouch.URL, AllowedRedirectURIs: []string{cursorURI}, Now: f.clock}
+	f.allowHosts("app.example", "claude.ai", "claude.com", "chatgpt.com", "vscode.dev", "insiders.vscode.dev", "www.cursor.com")
 	return f
+}
+
+func (f *fixture) allowHosts(patterns ...string) {
+	f.Config.AllowedRedirectHosts = nil
+	for _, pattern := range patterns {
+		f.Config.AllowedRedirectHosts = append(f.Config.AllowedRedirectHosts, glob.Fold(pattern))
+	}
 }
 
 func (f *fixture) clock() time.Time {

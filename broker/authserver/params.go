@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 const (
@@ -16,6 +17,7 @@ const (
 
 var (
 	errBodyType  = errors.New("body has another content type")
+	errBodyCoded = errors.New("body has a content encoding")
 	errBodySize  = errors.New("body is too long or broke off")
 	errMalformed = errors.New("parameters are too long or malformed")
 )
@@ -51,11 +53,23 @@ func readBody(r *http.Request, contentType string, maxBytes int) ([]byte, error)
 	if err != nil || kind != contentType {
 		return nil, errBodyType
 	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, errBodyCoded
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(maxBytes)+1))
 	if err != nil || len(body) > maxBytes {
 		return nil, errBodySize
 	}
 	return body, nil
+}
+
+// bodyRefusal is for the errors of readBody and readForm.
+func bodyRefusal(code, sentence string, err error) *refusal {
+	r := invalid(code, sentence).because(err)
+	if errors.Is(err, errBodyCoded) {
+		r.status, r.sentence = http.StatusUnsupportedMediaType, "The body must not be compressed (Content-Encoding)."
+	}
+	return r
 }
 
 // get returns a parameter that must be there once, or "".

@@ -5,10 +5,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mcp-credential-broker/broker/glob"
 )
 
-// maxRedirectURIBytes bounds a redirect URI, which is sealed into a cookie.
-const maxRedirectURIBytes = 512
+const (
+	// maxRedirectURIBytes bounds a redirect URI, which is sealed into a cookie.
+	maxRedirectURIBytes = 512
+	// maxHostBytes is the DNS's own bound.
+	maxHostBytes = 253
+)
 
 const (
 	lowerAlphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -39,21 +45,88 @@ func ValidRedirectURI(uri string) bool {
 	return u != nil && u.Scheme != "https" && u.Scheme != "http" && !slices.Contains(scriptSchemes[:], u.Scheme)
 }
 
-// usableRedirectURI reports whether a client may have uri: https on a host with
-// a name, http on this machine, or one that the operator allowed.
-func (c Config) usableRedirectURI(uri string) bool {
+// redirectFault tells why no client at all may have uri, or "".
+func redirectFault(uri string) string {
 	u := parseRedirectURI(uri)
+	_, _, loopback := splitLoopback(uri)
 	switch {
 	case u == nil:
-		return false
-	case strings.HasPrefix(uri, "https://"):
-		return isHostName(strings.ToLower(u.Hostname())) && validPort(strings.TrimPrefix(u.Host, u.Hostname()))
-	case strings.HasPrefix(uri, "http://"):
-		_, _, loopback := splitLoopback(uri)
-		return loopback
-	default:
-		return ValidRedirectURI(uri) && slices.Contains(c.AllowedRedirectURIs, uri)
+		return "A redirect URI is an absolute URI of at most 512 characters, without a fragment, a user, or a parameter such as code or state."
+	case u.Scheme == "https":
+		if strings.HasPrefix(uri, "https://") && isHostName(strings.ToLower(u.Hostname())) && validPort(strings.TrimPrefix(u.Host, u.Hostname())) {
+			return ""
+		}
+		return "A redirect URI on https needs a public host name; a program on this computer uses http on localhost, 127.0.0.1 or [::1]."
+	case u.Scheme == "http" && !loopback:
+		return "A redirect URI on http must be on localhost, 127.0.0.1 or [::1]; elsewhere it must be https."
+	case u.Scheme != "http" && !ValidRedirectURI(uri):
+		return "A redirect URI of that scheme is never taken."
 	}
+	return ""
+}
+
+// operatorFault tells why the operator does not let access go to uri, which has no
+// redirectFault, or "". Anybody can register any client, so that where access goes
+// is the one thing about it that nobody can make up.
+func (c Config) operatorFault(uri string) string {
+	host := redirectHost(uri)
+	switch {
+	case strings.HasPrefix(uri, "http://"), c.listsRedirectURI(uri):
+		return ""
+	case strings.HasPrefix(uri, "https://"):
+		if c.AllowedRedirectHosts.Match(host) {
+			return ""
+		}
+		return "This broker does not let access go to " + host + "; if it should, its operator adds that host to ALLOWED_REDIRECT_HOSTS."
+	}
+	return "This broker does not let access go to programs that open " + host + " links; if it should, its operator adds the redirect URI to ALLOWED_REDIRECT_URIS."
+}
+
+// usableRedirectURI reports whether access may go to uri.
+func (c Config) usableRedirectURI(uri string) bool {
+	return redirectFault(uri) == "" && c.operatorFault(uri) == ""
+}
+
+// mayTell reports whether a browser may be sent to a usable uri although its
+// person has agreed to nothing. Anybody makes a client: were every one told, a
+// link to us would lead anywhere (RFC 9700 section 4.11.2). That the operator
+// opened the list to everybody names nobody.
+func (c Config) mayTell(uri string) bool {
+	named := slices.ContainsFunc(c.AllowedRedirectHosts, func(g *glob.Glob) bool {
+		return strings.Trim(g.String(), "*") != "" && g.Match(redirectHost(uri))
+	})
+	return named || !strings.HasPrefix(uri, "https://")
+}
+
+// listsRedirectURI reports whether the operator listed the URI of a native app. A
+// star in an entry is the name that its user chose: part of one path segment.
+func (c Config) listsRedirectURI(uri string) bool {
+	return slices.ContainsFunc(c.AllowedRedirectURIs, func(listed string) bool {
+		before, after, free := strings.Cut(listed, "*")
+		if !free {
+			return ValidRedirectURI(uri) && uri == listed
+		}
+		name, head := strings.CutPrefix(uri, before)
+		name, tail := strings.CutSuffix(name, after)
+		return ValidRedirectURI(uri) && head && tail && name != "" && strings.Trim(name, alphanumeric+"-._~%") == ""
+	})
+}
+
+// redirectHost is where a redirect URI leads, for people, logs and globs: its host
+// in small letters, with a port that is not the default one; the host alone on
+// this machine; the scheme and its colon for a native app.
+func redirectHost(uri string) string {
+	if host, _, ok := splitLoopback(uri); ok {
+		return host
+	}
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return ""
+	case u.Scheme == "https":
+		return strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	}
+	return u.Scheme + ":"
 }
 
 // parseRedirectURI returns nil for what no redirect URI is, of any scheme.
@@ -122,6 +195,9 @@ func validPort(s string) bool {
 // (decimal, octal, hexadecimal, fewer than four parts), nor is an IPv6 address.
 func isHostName(host string) bool {
 	labels := strings.Split(host, ".")
+	if len(host) > maxHostBytes {
+		return false
+	}
 	for _, label := range labels {
 		if label == "" || strings.Trim(label, lowerAlphanumeric+"-_") != "" {
 			return false

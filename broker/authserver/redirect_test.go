@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"mcp-credential-broker/broker/glob"
 )
 
 const cursorURI = "cursor://anysphere.cursor-mcp/oauth/callback"
@@ -63,11 +65,62 @@ func TestMatchRedirectURI(t *testing.T) {
 	}
 }
 
+const retrievalURI = "cursor://anysphere.cursor-retrieval/oauth/user-*/callback"
+
+// TestAllowedHosts: where access may go is what the operator says, whole hosts
+// and ports, and this machine.
+func TestAllowedHosts(t *testing.T) {
+	const loopback, other = "http://127.0.0.1:7/cb", "https://claude-login.evil.example/cb"
+	tests := []struct {
+		patterns  string
+		good, bad []string
+	}{
+		{"", []string{loopback}, []string{other, "https://claude.ai/cb"}},
+		{"claude.ai", []string{loopback, "https://claude.ai/cb", "https://CLAUDE.ai/cb", "https://claude.ai:443/cb"},
+			[]string{other, "https://claude.ai.evil.example/cb", "https://x.claude.ai/cb", "https://notclaude.ai/cb", "https://claude.ai:8443/cb", "https://claude.a/cb"}},
+		{"Claude.AI:8443", []string{"https://claude.ai:8443/cb"}, []string{"https://claude.ai/cb"}},
+		{"*.example.com", []string{"https://a.example.com/cb", "https://a.b.example.com/cb"}, []string{"https://example.com/cb", "https://example.com.evil.example/cb", "https://aexample.com/cb"}},
+		{"*", []string{loopback, other}, []string{"evil://cb", "http://evil.example/cb"}},
+	}
+	for _, tt := range tests {
+		var c Config
+		if tt.patterns != "" {
+			c.AllowedRedirectHosts = glob.List{glob.Fold(tt.patterns)}
+		}
+		for _, uri := range tt.good {
+			if !c.usableRedirectURI(uri) {
+				t.Errorf("%q: %s is refused", tt.patterns, uri)
+			}
+		}
+		for _, uri := range tt.bad {
+			if c.usableRedirectURI(uri) {
+				t.Errorf("%q: %s is taken", tt.patterns, uri)
+			}
+		}
+	}
+}
+
+// TestRedirectFaults: what is said about a redirect URI is so.
+func TestRedirectFaults(t *testing.T) {
+	for uri, says := range map[string]string{
+		"https://localhost:8443/cb": "needs a public host name", "https://127.0.0.1/cb": "uses http on localhost",
+		"http://app.example/cb": "elsewhere it must be https", "https://app.example/cb#x": "without a fragment",
+		"javascript:alert(1)": "never taken", "HTTPS://app.example/cb": "public host name",
+	} {
+		if fault := redirectFault(uri); !strings.Contains(fault, says) || strings.ContainsAny(fault, `"\`) {
+			t.Errorf("%s: %q, want %q", uri, fault, says)
+		}
+	}
+}
+
 func TestUsableRedirectURI(t *testing.T) {
-	c := Config{AllowedRedirectURIs: []string{cursorURI, "javascript:alert(1)", "http://evil.example/cb", "https://10.0.0.1/cb"}}
+	c := Config{
+		AllowedRedirectURIs:  []string{cursorURI, "javascript:alert(1)", "http://evil.example/cb", "https://10.0.0.1/cb", retrievalURI},
+		AllowedRedirectHosts: glob.List{glob.Fold("*")},
+	}
 	good := []string{
 		"https://app.example/cb", "https://app.example", "https://app.example:8443/cb?x=1&y=%20", "https://xn--bcher-kva.example/cb",
-		"http://localhost/cb", "http://127.0.0.1:80", "http://[::1]:1/cb?x", cursorURI, "https://app.example/" + strings.Repeat("x", 492),
+		"http://localhost/cb", "http://127.0.0.1:80", "http://[::1]:1/cb?x", cursorURI, strings.Replace(retrievalURI, "*", "My%20vouch-1", 1), "https://app.example/" + strings.Repeat("x", 492),
 	}
 	for _, uri := range good {
 		if !c.usableRedirectURI(uri) {
@@ -82,6 +135,8 @@ func TestUsableRedirectURI(t *testing.T) {
 		"https://app.example:0/cb", "https://app.example:/cb", "https://app.example:99999/cb", "https://app.ex%61mple/cb", "HTTPS://app.example/cb",
 		"http://app.example/cb", "http://localhost.evil.example/cb", "http://127.0.0.2/cb", "http://[::2]/cb", "http://evil.example/cb",
 		"javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:https://app.example/x",
+		strings.Replace(retrievalURI, "*", "", 1), strings.Replace(retrievalURI, "*", "a/b", 1), strings.Replace(retrievalURI, "*", "a?b", 1), strings.Replace(retrievalURI, "*", "a", 1) + "/x", "x" + retrievalURI,
+		strings.Replace(retrievalURI, "user-*", "user", 1), strings.Replace(retrievalURI, "*", "*", 1),
 		"evil://cb", cursorURI + "?x", strings.ToUpper(cursorURI), "https://10.0.0.1/cb",
 		"https://app.example/cb?code=x", "https://app.example/cb?state=x", "https://app.example/cb?iss=x", "https://app.example/cb?x=1&error=x", "https://app.example/cb?%63ode=x", "https://app.example/cb?a;b",
 		"https://app.example/" + strings.Repeat("x", 493),
@@ -152,7 +207,7 @@ func FuzzMatchRedirectURI(f *testing.F) {
 	f.Add("http://[::1]/", "http://[::1]:80/")
 	f.Add(cursorURI, cursorURI)
 	f.Fuzz(func(t *testing.T, registered, asked string) {
-		c := Config{AllowedRedirectURIs: []string{cursorURI}}
+		c := Config{AllowedRedirectURIs: []string{cursorURI}, AllowedRedirectHosts: glob.List{glob.Fold("*")}}
 		if !c.usableRedirectURI(registered) || !matchRedirectURI(registered, asked) || !c.usableRedirectURI(asked) {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"mcp-credential-broker/broker/page"
@@ -15,7 +16,7 @@ import (
 type refusal struct {
 	status    int    // of a page or a JSON answer; a redirect has its own
 	code      string // OAuth error code
-	sentence  string // fixed text for people, and error_description
+	sentence  string // text for people, and error_description: of ours, but for a host
 	wait      time.Duration
 	allow     string   // methods, for status 405
 	back      *request // tell its client by a redirect; nil: a page or JSON
@@ -38,7 +39,7 @@ func (r *refusal) reason() string {
 		return r.sentence
 	}
 	text := r.sentence + " (" + r.cause.Error() + ")"
-	return text[:min(len(text), maxReasonBytes)]
+	return strings.ToValidUTF8(text[:min(len(text), maxReasonBytes)], "")
 }
 
 // invalid is a refusal with status 400.

@@ -2,6 +2,7 @@ package authserver
 
 import (
 	"context"
+	"crypto/sha256"
 	"net/http"
 )
 
@@ -27,17 +28,21 @@ func (s *Server) register(_ context.Context, r *http.Request, e *Event) (*answer
 	// with a plain form.
 	body, err := readBody(r, "application/json", maxRegistrationBytes)
 	if err != nil {
-		return nil, invalid("invalid_client_metadata", "The body must be application/json of at most 16 KiB.").because(err)
+		return nil, bodyRefusal("invalid_client_metadata", "The body must be application/json of at most 16 KiB.", err)
 	}
-	reg, err := s.Config.readRegistration(body)
+	reg, err := readRegistration(body)
 	if err != nil {
 		return nil, err
 	}
 	e.ClientName = reg.Name
+	if reg, err = s.Config.allowed(reg); err != nil {
+		return nil, err
+	}
 	id := reg.id()
 	if len(id) > maxClientIDBytes {
 		return nil, invalid("invalid_client_metadata", "The client name and redirect URIs are too long: their client_id would have more than 1536 characters.")
 	}
+	e.ClientID = clientRef(sha256.Sum256([]byte(id)))
 	return &answer{status: http.StatusCreated, json: registered{
 		ClientID:      id,
 		IssuedAt:      s.Config.Now().Unix(),

@@ -122,6 +122,7 @@ type code struct {
 	clientIDHash    hash
 	clientName      string
 	clientHost      string
+	redirectHost    string
 	redirectURIHash hash
 	challenge       hash // the client's
 	asked, granted  Scopes
@@ -134,6 +135,7 @@ func (c *code) encode() []byte {
 	e.fixed(c.clientIDHash[:])
 	e.text(c.clientName)
 	e.text(c.clientHost)
+	e.text(c.redirectHost)
 	e.fixed(c.redirectURIHash[:])
 	e.fixed(c.challenge[:])
 	e.fixed([]byte{byte(c.asked), byte(c.granted)})
@@ -147,6 +149,7 @@ func (c *code) decode(data []byte) error {
 	c.clientIDHash = d.hash()
 	c.clientName = d.text()
 	c.clientHost = d.text()
+	c.redirectHost = d.text()
 	c.redirectURIHash = d.hash()
 	c.challenge = d.hash()
 	c.asked = d.scopes()

@@ -35,7 +35,8 @@ func (s *Server) token(ctx context.Context, r *http.Request, e *Event) (*answer,
 	if err != nil {
 		return nil, err
 	}
-	e.ClientName, e.ClientHost = c.clientName, c.clientHost
+	e.client(c.clientIDHash, c.clientName, c.clientHost)
+	e.RedirectHost = c.redirectHost
 	grant, err := s.Vouch.Redeem(ctx, c.vouchCode, verifierText(c.verifier), s.Config.Issuer+CallbackPath)
 	if err != nil {
 		return nil, vouchRefusal(err)
@@ -62,7 +63,7 @@ func (s *Server) token(ctx context.Context, r *http.Request, e *Event) (*answer,
 func (s *Server) readClientForm(r *http.Request) (params, error) {
 	form, err := readForm(r)
 	if err != nil {
-		return nil, invalid("invalid_request", "The body must be application/x-www-form-urlencoded of at most 16 KiB.").because(err)
+		return nil, bodyRefusal("invalid_request", "The body must be application/x-www-form-urlencoded of at most 16 KiB.", err)
 	}
 	if form.repeated("resource") {
 		return nil, invalid("invalid_request", "A parameter is there twice.")
@@ -82,10 +83,10 @@ func (s *Server) readClientForm(r *http.Request) (params, error) {
 func (s *Server) openCode(form params) (*code, error) {
 	id, verifier, redirectURI := form.get("client_id"), form.get("code_verifier"), form.get("redirect_uri")
 	switch grant := form.get("grant_type"); {
+	case grant != "" && grant != "authorization_code": // whatever else it would need
+		return nil, invalid("unsupported_grant_type", "Only the grant type authorization_code is served.")
 	case grant == "" || form.get("code") == "" || id == "" || verifier == "":
 		return nil, invalid("invalid_request", "The parameters grant_type, code, client_id and code_verifier are required.")
-	case grant != "authorization_code":
-		return nil, invalid("unsupported_grant_type", "Only the grant type authorization_code is served.")
 	case !s.Config.isOurs(form["resource"]):
 		return nil, invalid("invalid_target", "Tokens are issued for "+s.Config.Resource+" only.")
 	}
@@ -120,7 +121,7 @@ func (c Config) checkClientID(id string) error {
 		_, err := c.checkDocumentURL(id)
 		return err
 	}
-	_, err := c.registeredClient(id)
+	_, err := registeredClient(id)
 	return err
 }
 
@@ -139,7 +140,7 @@ func (s *Server) revoke(ctx context.Context, r *http.Request, e *Event) (*answer
 	if err != nil {
 		return done, nil
 	}
-	e.ClientName, e.ClientHost = t.ClientName, t.ClientHost
+	e.client(t.ClientIDHash, t.ClientName, t.ClientHost)
 	if id := form.get("client_id"); id != "" && !equal(sha256.Sum256([]byte(id)), t.ClientIDHash) {
 		return nil, invalid("invalid_grant", "The token was issued to another client.").because(errOtherClient)
 	}

@@ -69,11 +69,43 @@ func TestBrowserSignIn(t *testing.T) {
 		p, a := open(t, b.profile(t))
 		p.key("Tab", 9, "")
 		p.key(" ", 32, " ") // unticks the first box
-		for range 4 {       // three more, and the button to go on
+		for range 5 {       // three more, the button that refuses, the one that agrees
 			p.key("Tab", 9, "")
 		}
 		p.waitFor(func() { p.key("Enter", 13, "\r") })
 		a.redeem(t, p, "github ssh")
+	})
+	t.Run("Enter on a box", func(t *testing.T) {
+		p, a := open(t, b.profile(t))
+		p.key("Tab", 9, "")
+		p.key("Enter", 13, "\r")
+		p.checkPage("consent", 4) // still there
+		p.waitFor(func() { p.click(allowButton) })
+		a.redeem(t, p, "aws github ssh")
+		if n := p.count(s.Worker.URL + "/oauth/authorize"); n != 2 {
+			t.Errorf("%d requests for the page and its form, want one each", n)
+		}
+	})
+	t.Run("reload and prefetch", func(t *testing.T) {
+		profile := b.profile(t)
+		first, a := open(t, profile)
+		for range 3 {
+			second, _ := open(t, profile)
+			second.waitFor(func() { second.do("Page.reload", nil, nil) })
+		}
+		first.waitFor(func() { first.click(allowButton) })
+		a.redeem(t, first, "aws github ssh")
+	})
+	t.Run("forced colours", func(t *testing.T) {
+		p, _ := open(t, b.profile(t))
+		p.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "forced-colors", "value": "active"}}}, nil)
+		var colours [2]string
+		for i, button := range []string{allowButton, refuseButton} {
+			p.eval(`(() => { const s = getComputedStyle(document.querySelector('`+button+`')); return s.backgroundColor + s.color + s.borderTopWidth })()`, &colours[i])
+		}
+		if colours[0] == colours[1] {
+			t.Errorf("allow and refuse look the same: %s", colours[0])
+		}
 	})
 	t.Run("two tabs", func(t *testing.T) {
 		profile := b.profile(t)
@@ -229,6 +261,18 @@ func (p *tab) origins() (origins []string) {
 	return origins
 }
 
+// count is how many of the tab's requests went to an address, with whatever query.
+func (p *tab) count(address string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, asked := range p.requests {
+		if path, _, _ := strings.Cut(asked, "?"); path == address {
+			n++
+		}
+	}
+	return n
+}
+
 // request returns the first URL with the prefix that the tab asked for.
 func (p *tab) request(prefix string) string {
 	p.t.Helper()
@@ -294,9 +338,9 @@ const measure = `(() => {
 		width: document.documentElement.scrollWidth,
 		screen: screen.width,
 		contrast: Math.min(...texts.map(e => contrast(luminance(numbers(getComputedStyle(e).color)), luminance(ground(e))))),
-		edge: Math.min(...all('button').map(e => contrast(luminance(numbers(getComputedStyle(e).borderTopColor)), luminance(ground(e.parentElement))))),
-		targets: all('button, label').map(e => e.getBoundingClientRect().height),
-		buttons: all('button').map(e => e.innerText),
+		edge: Math.min(...all('button:not([hidden])').map(e => contrast(luminance(numbers(getComputedStyle(e).borderTopColor)), luminance(ground(e.parentElement))))),
+		targets: all('button:not([hidden]), label').map(e => e.getBoundingClientRect().height),
+		buttons: all('button:not([hidden])').map(e => e.innerText),
 		labels: all('input[type=checkbox]').map(e => [...e.labels].map(l => l.innerText).join()),
 		legends: all('fieldset > legend').map(e => e.innerText),
 	};

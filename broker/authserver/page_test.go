@@ -1,0 +1,32 @@
+package authserver
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestConsentPageEscapes: nothing that comes from outside is HTML, whatever the
+// rules for it may become.
+func TestConsentPageEscapes(t *testing.T) {
+	const hostile = `<b>"'&`
+	app := &client{name: hostile, host: hostile, document: hostile}
+	text := Config{VouchIssuer: "https://" + "vouch.example" + hostile}.consentPage(app, &request{redirectURI: "https://x" + hostile, asked: AllScopes}, hostile)
+	if strings.Contains(text, hostile) || strings.Contains(text, "<b>") {
+		t.Error(text)
+	}
+	if text := (Config{}).consentPage(app, &request{redirectURI: hostile + ":x", asked: AllScopes}, ""); strings.Contains(text, "<b>") {
+		t.Error(text)
+	}
+}
+
+// TestPurposes: each kind of sealed value has a purpose of its own, so that none
+// can be passed off as another.
+func TestPurposes(t *testing.T) {
+	seen := map[string]bool{}
+	for _, purpose := range []string{purposeConsent, purposeTransaction, purposeCode, purposeAccess} {
+		if seen[purpose] || purpose == "" {
+			t.Errorf("%q is there twice", purpose)
+		}
+		seen[purpose] = true
+	}
+}
