@@ -100,7 +100,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// "/mcp" and "/mcp/" are one place: a redirect would drop the token.
 	switch strings.TrimSuffix(r.URL.Path, "/") {
 	case "":
-		servePage(w, r, resource, err)
+		b.servePage(w, r, resource, err)
 	case "/healthz":
 		b.serveHealth(w, r, err)
 	case resourcePath:
@@ -157,6 +157,10 @@ func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource strin
 	ctx := upstream.WithDeadline(r.Context(), b.env.Now().Add(callTime))
 	caller, err := b.authenticate(ctx, r, resource)
 	if err != nil {
+		if errors.Is(err, oauth.ErrNoToken) && opensInBrowser(r) {
+			serveVisit(w, requestID, b.mode.challenge(resource))
+			return
+		}
 		b.refuse(w, requestID, err, resource)
 		return
 	}

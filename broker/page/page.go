@@ -33,11 +33,12 @@ code,pre{font:.95em/1.5 ui-monospace,monospace}pre{padding:.75rem 1rem;white-spa
 fieldset{margin:1rem 0;padding:.5rem 1rem;border:1px solid var(--line);border-radius:.5rem}
 label{display:flex;gap:.75rem;align-items:start;min-height:2.75rem;padding:.5rem 0}
 input{width:1.25rem;height:1.25rem;margin:.15rem 0 0;flex:none;accent-color:var(--go)}
-button{font:inherit;font-weight:600;min-height:2.75rem;padding:.5rem 1.25rem;border:1px solid var(--line);border-radius:.5rem;color:var(--ink);background:var(--paper)}
+button,.button{font:inherit;font-weight:600;min-height:2.75rem;padding:.5rem 1.25rem;border:1px solid var(--line);border-radius:.5rem;color:var(--ink);background:var(--paper)}
 .go{color:var(--on);background:var(--go);border-color:var(--go)}
 :focus-visible{outline:3px solid var(--go);outline-offset:2px}
-.act{display:flex;gap:.75rem}
-@media(max-width:26rem){body{padding-top:1rem}.act button{flex:1 1 auto;padding:.5rem}}
+.button{display:inline-block;text-decoration:none}
+.act{display:flex;flex-wrap:wrap;gap:.75rem}
+@media(max-width:26rem){body{padding-top:1rem}.act button,.act .button{flex:1 1 auto;padding:.5rem;text-align:center}}
 @media(forced-colors:active){.go{forced-color-adjust:none;color:HighlightText;background:Highlight;border:3px solid ButtonText}}`
 
 // policy allows a page its own style and nothing else. It has no form-action:
@@ -95,8 +96,14 @@ type Fault struct {
 func (f Fault) Document() string {
 	body := "<h1>" + Escape(f.Heading) + "</h1>\n<p>" + Escape(f.Sentence) + "</p>\n" +
 		`<p>You can close this page. <a href="/">How to connect an app</a></p>` + "\n"
-	if f.RequestID != "" {
-		body += `<p class="small">If you ask the operator for help, name this request: <code>` + Escape(f.RequestID) + "</code></p>\n"
+	return Document(Escape(f.Title), body+RequestID(f.RequestID))
+}
+
+// RequestID is the paragraph that names a request for the operator, or nothing
+// when there is no id.
+func RequestID(id string) string {
+	if id == "" {
+		return ""
 	}
-	return Document(Escape(f.Title), body)
+	return `<p class="small">If you ask the operator for help, name this request: <code>` + Escape(id) + "</code></p>\n"
 }
