@@ -45,9 +45,10 @@ type PublicKey struct {
 	Blob []byte
 }
 
-// ParsePublicKey reads "type base64 [comment]", as in a .pub file; one LF or
-// CRLF may end it. It accepts ssh-ed25519, ecdsa-sha2-nistp256, -384 and -521,
-// ssh-rsa of 1024 to 16384 bits, and the two sk- types of security keys.
+// ParsePublicKey reads "type base64 [comment]", as in a .pub file, with the white
+// space around the three that ssh-keygen skips. It accepts ssh-ed25519,
+// ecdsa-sha2-nistp256, -384 and -521, ssh-rsa of 1024 to 16384 bits, and the two
+// sk- types of security keys.
 //
 // Its error is one of this package's sentinels: ErrPrivateKey before all
 // others.
@@ -97,16 +98,13 @@ func (k *PublicKey) Equal(other *PublicKey) bool {
 	return k.Type == other.Type && bytes.Equal(k.Blob, other.Blob)
 }
 
-// splitLine checks that text is one printable line of at most maxBytes and
-// returns its type, its base64 and, if there is one, its comment.
+// splitLine checks that text is one printable line of at most maxBytes, between
+// blank lines, and returns its type, its base64 and, if there is one, its comment.
 func splitLine(text string, maxBytes int) ([]string, error) {
-	if len(text) > maxBytes {
-		return nil, ErrTooLong
-	}
-	if line, found := strings.CutSuffix(text, "\n"); found {
-		text = strings.TrimSuffix(line, "\r")
-	}
+	text = strings.Trim(text, " \t\r\n")
 	switch {
+	case len(text) > maxBytes:
+		return nil, ErrTooLong
 	case strings.HasPrefix(text, "----"):
 		return nil, ErrNotOneLine
 	case strings.ContainsAny(text, "\r\n"):
@@ -114,14 +112,21 @@ func splitLine(text string, maxBytes int) ([]string, error) {
 	case !utf8.ValidString(text), strings.ContainsFunc(text, isControl):
 		return nil, ErrMalformed
 	}
-	fields := strings.SplitN(text, " ", 3)
+	var fields []string
+	for len(fields) < 2 {
+		end := strings.IndexAny(text+" ", " \t")
+		fields = append(fields, text[:end])
+		if text = strings.TrimLeft(text[end:], " \t"); text == "" {
+			break
+		}
+	}
 	if len(fields) < 2 {
 		return nil, ErrMalformed
 	}
-	return fields, nil
+	return append(fields, text), nil
 }
 
-func isControl(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 }
 
 // decodeBlob decodes padded standard base64 with no bit to spare, so that one
 // key has one line.
@@ -166,7 +171,7 @@ func isKeyType(name string) bool {
 // stood before it were options, whose quoted values may hold spaces.
 func holdsKeyType(fields []string) bool {
 	for _, field := range fields {
-		for word := range strings.SplitSeq(field, " ") {
+		for word := range strings.FieldsSeq(field) {
 			if isKeyType(word) || isCertificateType(word) {
 				return true
 			}

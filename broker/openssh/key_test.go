@@ -3,17 +3,10 @@ package openssh_test
 import (
 	"bytes"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
-	"net/url"
+	"math/big"
 	"strings"
 	"testing"
-	"unicode"
 
 	"golang.org/x/crypto/ssh"
 
@@ -78,10 +71,12 @@ func TestParsePublicKeyRefuses(t *testing.T) {
 		{"type only", "ssh-ed25519", openssh.ErrMalformed},
 		{"type and space", "ssh-ed25519 ", openssh.ErrMalformed},
 		{"no type", strings.Fields(ed)[1], openssh.ErrMalformed},
-		{"leading space", " " + ed, openssh.ErrMalformed},
-		{"two spaces", strings.Replace(ed, " ", "  ", 1), openssh.ErrMalformed},
-		{"tab", strings.Replace(ed, " ", "\t", 1), openssh.ErrMalformed},
-		{"tab in the comment", ed + " a\tb", openssh.ErrMalformed},
+		{"no-break space", strings.Replace(ed, " ", "\u00a0", 1), openssh.ErrMalformed},
+		{"no-break space before", "\u00a0" + ed, openssh.ErrMalformed},
+		{"vertical tab", strings.Replace(ed, " ", "\v", 1), openssh.ErrMalformed},
+		{"form feed before", "\f" + ed, openssh.ErrMalformed},
+		{"byte order mark", "\ufeff" + ed, openssh.ErrMalformed},
+		{"spaces only", " \t \n", openssh.ErrMalformed},
 		{"NUL in the comment", ed + " a\x00b", openssh.ErrMalformed},
 		{"C1 control in the comment", ed + " a\u0085b", openssh.ErrMalformed},
 		{"invalid UTF-8 in the comment", ed + " a\xffb", openssh.ErrMalformed},
@@ -89,8 +84,8 @@ func TestParsePublicKeyRefuses(t *testing.T) {
 		{"comment sign", "#" + ed, openssh.ErrMalformed},
 		{"two keys", ed + "\n" + ed, openssh.ErrMultipleLines},
 		{"two keys, CR", ed + "\r" + ed, openssh.ErrMultipleLines},
-		{"blank line after", ed + "\n\n", openssh.ErrMultipleLines},
-		{"blank line before", "\n" + ed, openssh.ErrMultipleLines},
+		{"two keys, blank lines", "\n" + ed + "\n\n" + ed + "\n", openssh.ErrMultipleLines},
+		{"a comment's line before", "# mine\n" + ed, openssh.ErrMultipleLines},
 		{"line end in the data", ed[:30] + "\n" + ed[30:], openssh.ErrMultipleLines},
 		{"PEM public key", "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n", openssh.ErrNotOneLine},
 		{"RFC 4716", "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----\n", openssh.ErrNotOneLine},
@@ -129,7 +124,8 @@ func TestParsePublicKeyRefuses(t *testing.T) {
 		{"RSA 16385 bits", rsaLine(16385, 65537), openssh.ErrKeySize},
 		{"RSA exponent 1", rsaLine(2048, 1), openssh.ErrMalformed},
 		{"RSA exponent even", rsaLine(2048, 4), openssh.ErrMalformed},
-		{"RSA exponent huge", rsaLine(2048, 1<<24+1), openssh.ErrMalformed},
+		{"RSA exponent even, five bytes", rsaLine(2048, 1<<33), openssh.ErrMalformed},
+		{"RSA exponent beyond any modulus", line("ssh-rsa", wire("ssh-rsa", "\x01"+strings.Repeat("\x01", 2048), odd)), openssh.ErrMalformed},
 		{"RSA exponent empty", line("ssh-rsa", wire("ssh-rsa", "", odd)), openssh.ErrMalformed},
 		{"RSA exponent zero", line("ssh-rsa", wire("ssh-rsa", "\x00", odd)), openssh.ErrMalformed},
 		{"RSA modulus negative", line("ssh-rsa", wire("ssh-rsa", "\x03", odd[1:])), openssh.ErrMalformed},
@@ -160,104 +156,9 @@ func p256Key(key ssh.PublicKey) *ecdsa.PublicKey {
 
 func TestRSASizes(t *testing.T) {
 	for _, bits := range []int{1024, 1025, 2048, 3072, 4096, 16384} {
-		for _, e := range []int64{3, 35, 65537, 1<<24 - 1} {
+		for _, e := range []int64{3, 35, 65537, 1<<24 - 1, 1<<24 + 1, 1<<31 + 1, 1<<32 + 1, 1<<40 - 1, 1<<62 + 1} {
 			if _, err := openssh.ParsePublicKey(rsaLine(bits, e)); err != nil {
 				t.Errorf("%d bits, exponent %d: %v", bits, e, err)
-			}
-		}
-	}
-}
-
-// privateKeys returns private keys in every form that tools write.
-func privateKeys(t testing.TB) map[string]string {
-	t.Helper()
-	_, edwards, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	small, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := ssh.MarshalPrivateKey(edwards, "comment")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(edwards)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sec1, err := x509.MarshalECPrivateKey(curve)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block := func(label string, der []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))
-	}
-	return map[string]string{
-		"OpenSSH":         string(pem.EncodeToMemory(own)),
-		"PKCS #8":         block("PRIVATE KEY", pkcs8),
-		"encrypted":       block("ENCRYPTED PRIVATE KEY", pkcs8),
-		"RSA":             block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(small)),
-		"EC":              block("EC PRIVATE KEY", sec1),
-		"DSA":             block("DSA PRIVATE KEY", pkcs8),
-		"ssh.com":         "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nComment: \"x\"\nP2/56wAAA\n---- END SSH2 ENCRYPTED PRIVATE KEY ----\n",
-		"PuTTY 2":         "PuTTY-User-Key-File-2: ssh-ed25519\nEncryption: none\nComment: c\n",
-		"PuTTY 3":         "PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\nComment: c\n",
-		"OpenSSH, base64": string(bytes.Join(bytes.Split(pem.EncodeToMemory(own), []byte("\n"))[1:4], nil)),
-		"OpenSSH, label":  "it begins with this, and the rest was far too long to paste: -----BEGIN OPENSSH PRIVATE KEY-----",
-		"OpenSSH, tail":   strings.SplitN(string(pem.EncodeToMemory(own)), "\n", 3)[2],
-	}
-}
-
-func TestPrivateKeyIsFoundFirst(t *testing.T) {
-	public := trimmed(newKeys(t)["ed25519"])
-	mangled := map[string]func(string) string{
-		"as it is":         func(s string) string { return s },
-		"lower case":       strings.ToLower,
-		"upper case":       strings.ToUpper,
-		"spaces for lines": func(s string) string { return strings.ReplaceAll(s, "\n", " ") },
-		"lines lost":       func(s string) string { return strings.ReplaceAll(s, "\n", "") },
-		"white space lost": func(s string) string { return strings.Join(strings.Fields(s), "") },
-		"CRLF":             func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
-		"escaped lines":    func(s string) string { return strings.ReplaceAll(s, "\n", `\n`) },
-		"escaped as URL":   url.PathEscape,
-		"spread":           func(s string) string { return strings.Join(strings.Split(s, ""), " ") },
-		"no-break spaces":  func(s string) string { return strings.ReplaceAll(s, " ", "\u00a0") },
-		"behind a key":     func(s string) string { return public + " " + s },
-		"behind lines":     func(s string) string { return strings.Repeat("\n", 9000) + s },
-		"hyphens lost":     func(s string) string { return strings.ReplaceAll(s, "-----", "") },
-		"not UTF-8":        func(s string) string { return "\xff\xfe" + s },
-		"control":          func(s string) string { return "\x00\x1b" + s },
-		"letters only": func(s string) string {
-			return strings.Map(func(r rune) rune {
-				if unicode.IsLetter(r) || unicode.IsDigit(r) {
-					return r
-				}
-				return -1
-			}, s)
-		},
-	}
-	for name, text := range privateKeys(t) {
-		for how, mangle := range mangled {
-			_, err := openssh.ParsePublicKey(mangle(text))
-			if err != openssh.ErrPrivateKey {
-				t.Errorf("%s, %s: %v, want ErrPrivateKey", name, how, err)
-			}
-		}
-	}
-}
-
-func TestPublicKeyIsNotTakenForPrivate(t *testing.T) {
-	for name, key := range newKeys(t) {
-		for _, comment := range []string{"begin", "the end of my private parts", "alice@private-keycloak", "put your key here",
-			"the beginning of a comment that goes on and on and comes to private keys late"} {
-			if _, err := openssh.ParsePublicKey(trimmed(key) + " " + comment); err != nil {
-				t.Errorf("%s with comment %q: %v", name, comment, err)
 			}
 		}
 	}
@@ -277,6 +178,9 @@ func FuzzParsePublicKey(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if wide(key) {
+			return // the reference takes exponents of 24 bits
+		}
 		reference, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
 		if err != nil || len(options) > 0 || len(rest) > 0 {
 			t.Fatalf("accepted what the reference reads otherwise: %v", err)
@@ -291,21 +195,12 @@ func FuzzParsePublicKey(f *testing.F) {
 	})
 }
 
-// FuzzPrivateKeyMarker hides the marks of private keys in other text.
-func FuzzPrivateKeyMarker(f *testing.F) {
-	for _, text := range privateKeys(f) {
-		f.Add("", text)
+// wide reports whether a key is of RSA with an exponent of more than three bytes.
+func wide(key *openssh.PublicKey) bool {
+	var fields struct {
+		Type string
+		E    *big.Int
+		Rest []byte `ssh:"rest"`
 	}
-	marks := []string{
-		"-----BEGIN OPENSSH PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----",
-		"PuTTY-User-Key-File-3:", "b3BlbnNzaC1rZXktdjE",
-	}
-	f.Fuzz(func(t *testing.T, before, after string) {
-		for _, mark := range marks {
-			// A letter or digit that touches the mark does not hide it either.
-			if _, err := openssh.ParsePublicKey(before + mark + after); !errors.Is(err, openssh.ErrPrivateKey) {
-				t.Fatalf("mark %q is not found: %v", mark, err)
-			}
-		}
-	})
+	return key.Type == "ssh-rsa" && ssh.Unmarshal(key.Blob, &fields) == nil && fields.E.BitLen() > 24
 }

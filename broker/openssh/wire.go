@@ -1,6 +1,7 @@
 package openssh
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"encoding/binary"
 	"math/bits"
@@ -101,24 +102,24 @@ func (r *wireReader) point(name string, curve ecdh.Curve) {
 	}
 }
 
-// application reads the origin of a security key, a C string such as "ssh:".
+// application reads the origin of a security key, a C string such as "ssh:" in
+// whatever letters its owner writes.
 func (r *wireReader) application() {
-	for _, c := range r.string() {
-		if c < ' ' || c > '~' {
-			r.fail(ErrMalformed)
-		}
+	if bytes.IndexByte(r.string(), 0) >= 0 {
+		r.fail(ErrMalformed)
 	}
 }
 
-// rsa reads exponent and modulus. Both are odd in every RSA key; exponents
-// above 24 bits are refused by Go's own SSH package, and none is in use.
+// rsa reads exponent and modulus. Both are odd in every RSA key. Exponents are
+// 65537 nearly always; cards exist that make larger ones, up to the size of the
+// modulus.
 func (r *wireReader) rsa() {
 	e, n := r.positive(), r.positive()
 	if r.err != nil {
 		return
 	}
 	small := len(e) == 1 && e[0] < 3
-	if small || len(e) > 3 || e[len(e)-1]&1 == 0 || n[len(n)-1]&1 == 0 {
+	if small || len(e) > maxRSABits/8 || e[len(e)-1]&1 == 0 || n[len(n)-1]&1 == 0 {
 		r.fail(ErrMalformed)
 		return
 	}
