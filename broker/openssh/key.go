@@ -101,13 +101,16 @@ func (k *PublicKey) Equal(other *PublicKey) bool {
 // splitLine checks that text is one printable line of at most maxBytes, between
 // blank lines, and returns its type, its base64 and, if there is one, its comment.
 func splitLine(text string, maxBytes int) ([]string, error) {
-	text = strings.Trim(text, " \t\r\n")
+	text = strings.TrimRight(text, " \t\r\n")
+	before := len(text) - len(strings.TrimLeft(text, " \t\r\n"))
+	indent := text[strings.LastIndexByte(text[:before], '\n')+1 : before]
+	text = text[before:]
 	switch {
 	case len(text) > maxBytes:
 		return nil, ErrTooLong
 	case strings.HasPrefix(text, "----"):
 		return nil, ErrNotOneLine
-	case strings.ContainsAny(text, "\r\n"):
+	case strings.ContainsAny(indent+text, "\r\n"):
 		return nil, ErrMultipleLines
 	case !utf8.ValidString(text), strings.ContainsFunc(text, isControl):
 		return nil, ErrMalformed
