@@ -32,11 +32,10 @@ var (
 )
 
 // ValidOwner reports whether name can be a user or an organisation: 1 to 39
-// letters, digits and hyphens, the first not a hyphen. Old names may end in a
-// hyphen or hold two in a row, and names managed by an enterprise hold one
-// underscore inside.
+// letters, digits and hyphens. Old names may begin or end in a hyphen or hold two
+// in a row, and names managed by an enterprise hold one underscore inside.
 func ValidOwner(name string) bool {
-	if len(name) < 1 || len(name) > 39 || name[0] == '-' {
+	if len(name) < 1 || len(name) > 39 {
 		return false
 	}
 	before, company, managed := strings.Cut(name, "_")
@@ -48,13 +47,14 @@ func ValidOwner(name string) bool {
 
 // ValidRepository reports whether name can be a repository, without its owner:
 // 1 to 100 letters, digits, dots, hyphens and underscores, and neither "." nor
-// "..", which would climb out of a path.
+// "..", which would climb out of a path, nor one that ends in ".git", which GitHub
+// does not give.
 func ValidRepository(name string) bool {
-	return len(name) >= 1 && len(name) <= 100 && name != "." && name != ".." && consistsOf(name, ".-_")
+	return len(name) >= 1 && len(name) <= 100 && name != "." && name != ".." && !strings.HasSuffix(name, ".git") && consistsOf(name, ".-_")
 }
 
 // ParseRepositories checks the arguments of a token request. Each repository is
-// a bare name or "owner/name"; the result holds bare names, in order, without
+// a bare name, "owner/name", or an address as a browser or git shows it; the result holds bare names, in order, without
 // duplicates, and the owner of them all, which may come from either argument.
 // Names are compared without regard to case, as GitHub does.
 //
@@ -101,19 +101,66 @@ func ParseRepositories(owner string, repositories []string) (string, []string, e
 	return owner, bare, nil
 }
 
-// split takes "owner/name" apart at its only slash. The owner of a bare name is
-// empty.
+// split takes a repository apart. The owner of a bare name is empty. GitHub gives
+// no repository a name that ends in ".git", which is how git writes addresses.
 func split(repository string) (owner, name string, err error) {
-	owner, name, found := strings.Cut(repository, "/")
+	path, isAddress, ok := cutAddress(repository)
+	owner, name, found := strings.Cut(path, "/")
 	if !found {
-		owner, name = "", repository
-	} else if !ValidOwner(owner) {
-		return "", "", ErrOwner
+		owner, name = "", path
 	}
-	if !ValidRepository(name) {
+	name = strings.TrimSuffix(name, ".git")
+	if !ok || (found || isAddress) && !ValidOwner(owner) || !ValidRepository(name) {
 		return "", "", ErrRepository
 	}
 	return owner, name, nil
+}
+
+// cutAddress cuts what precedes "owner/name" in the address of a repository at
+// github.com, and what may follow it in one for a browser. Another host, another
+// user than git's and a port that is not the scheme's are not ok: the token would
+// not be for what they name.
+func cutAddress(text string) (path string, isAddress, ok bool) {
+	scheme, rest, isURL := strings.Cut(text, "://")
+	scheme = strings.TrimPrefix(strings.ToLower(scheme), "git+")
+	if !isURL {
+		if rest, ok := cutFold(text, "git@github.com:"); ok { // as scp writes it
+			return strings.TrimPrefix(rest, "/"), true, true
+		}
+		if rest, ok = cutFold(text, "github.com/"); !ok {
+			return text, false, true
+		}
+		return cutPage(rest), true, true
+	}
+	hosts := map[string][]string{
+		"https": {"github.com/", "www.github.com/", "github.com:443/"},
+		"http":  {"github.com/", "www.github.com/"},
+		"git":   {"github.com/"},
+		"ssh":   {"git@github.com/", "git@github.com:22/", "git@ssh.github.com:443/"},
+	}[scheme]
+	for _, host := range hosts {
+		if path, ok := cutFold(rest, host); ok && (scheme == "http" || scheme == "https") {
+			return cutPage(path), true, true
+		} else if ok {
+			return path, true, true
+		}
+	}
+	return "", true, false
+}
+
+// cutPage keeps of a page's path the owner and the repository that it is of.
+func cutPage(path string) string {
+	path = path[:strings.IndexAny(path+"?", "?#")]
+	parts := strings.SplitN(path, "/", 3)
+	return strings.Join(parts[:min(len(parts), 2)], "/")
+}
+
+// cutFold cuts a prefix that may be written in any case.
+func cutFold(s, prefix string) (after string, found bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
 }
 
 // consistsOf reports whether name has only ASCII letters, digits and the given

@@ -204,7 +204,7 @@ var inputSentences = []struct {
 	{openssh.ErrTooLong, "public_key is too long for a key; give the one line in the .pub file"},
 	{openssh.ErrMalformed, "public_key must be the one line in the .pub file, such as ssh-ed25519 AAAA..."},
 	{github.ErrOwner, "owner must be the name of a GitHub user or organisation"},
-	{github.ErrRepository, "repositories must be names of GitHub repositories, such as website or acme/website"},
+	{github.ErrRepository, "repositories must be names of repositories at github.com, such as website, acme/website or https://github.com/acme/website"},
 	{github.ErrOwnerMissing, "name the owner of the repositories in the argument owner"},
 	{github.ErrOwnersDiffer, "one token reaches the repositories of one owner; ask once for each owner"},
 	{github.ErrNoRepositories, "repositories is empty; name some, or leave it out for all that the installation reaches"},

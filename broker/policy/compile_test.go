@@ -106,7 +106,7 @@ func TestFaults(t *testing.T) {
 		{"no owner", rules(`{"id": "a", "deny": {"github": ["/b"]}}`), `2:33: rule "a": "/b" can match no repository`},
 		{"no repository", rules(`{"id": "a", "deny": {"github": ["a/"]}}`), `2:33: rule "a": "a/" can match no repository`},
 		{"space in a repository", rules(`{"id": "a", "deny": {"github": ["a/b *"]}}`), `2:33: rule "a": "a/b *" can match no repository`},
-		{"owner of hyphens", rules(`{"id": "a", "deny": {"github": ["-a/*"]}}`), `2:33: rule "a": "-a/*" can match no repository`},
+		{"owner with a dot", rules(`{"id": "a", "deny": {"github": ["a.b/*"]}}`), `2:33: rule "a": "a.b/*" can match no repository`},
 
 		{"unknown tool", rules(`{"id": "a", "allow": {"ssh": true, "tools": ["get-ssh-certificate", "ssh"]}}`), `2:69: rule "a": "ssh" is no tool`},
 		{"tool of another kind", rules(`{"id": "a", "allow": {"ssh": true, "tools": ["get-ssh-certificate", "get-github-token"]}}`), `2:69: rule "a": get-github-token can never match`},
