@@ -225,6 +225,10 @@ func (b *Broker) refuse(w http.ResponseWriter, requestID string, err error, reso
 		writeError(w, http.StatusServiceUnavailable, "the keys of Vouch cannot be fetched now, so no token can be checked; try again in "+seconds+" s")
 		b.logRefusal(requestID, http.StatusServiceUnavailable, err)
 		return
+	case errors.Is(err, errNotAdmitted): // signing in again would change nothing
+		writeError(w, http.StatusForbidden, "this broker is not for you: its operator lists who may use it (ALLOWED_EMAILS), and your verified e-mail address is not among them")
+		b.logRefusal(requestID, http.StatusForbidden, err)
+		return
 	case errors.Is(err, oauth.ErrInvalidRequest):
 		status = http.StatusBadRequest
 		challenge.Error, challenge.Description = "invalid_request", "send exactly one access token in the Authorization header"

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"mcp-credential-broker/broker/authserver"
@@ -27,12 +28,19 @@ type mode struct {
 	admits func(resource string) *authserver.Server
 }
 
+// errNotAdmitted says that a caller's token is good, and that the operator lists
+// who may call without naming this person.
+var errNotAdmitted = errors.New("verified e-mail address is not in ALLOWED_EMAILS")
+
 // relayMode is the published guide: the client signs in at Vouch, and its token
 // is passed on.
 func relayMode(c Config, verifier *oauth.Verifier) mode {
 	return mode{
 		authenticate: func(ctx context.Context, token secret.String, resource string) (grant.Caller, error) {
 			caller, err := verifier.Verify(ctx, token, resource)
+			if err == nil && !authserver.Admits(c.AllowedEmails, caller.Email, caller.EmailVerified) {
+				err = errNotAdmitted
+			}
 			return grant.Caller{
 				Subject: caller.Subject, Email: caller.Email, ClientID: caller.ClientID,
 				Auth: vouch.Bearer{Token: token},

@@ -45,8 +45,9 @@ func (b *Broker) authServer(resource string, vouch authserver.Vouch) *authserver
 		Config: authserver.Config{
 			Issuer: origin, Resource: resource, VouchIssuer: b.config.Issuer,
 			AllowedRedirectHosts: b.config.AllowedRedirectHosts, AllowedRedirectURIs: b.config.AllowedRedirectURIs,
-			Loopback: strings.HasPrefix(origin, "http://"), // publicURL admits that on loopback only
-			Now:      b.env.Now,
+			AllowedEmails: b.config.AllowedEmails,
+			Loopback:      strings.HasPrefix(origin, "http://"), // publicURL admits that on loopback only
+			Now:           b.env.Now,
 		},
 		Sealer:   &sealer{box: b.box(resource)},
 		Vouch:    vouch,
@@ -89,12 +90,19 @@ func (b *Broker) openAccessToken(token secret.String, resource string) (grant.Ca
 	if err != nil {
 		return grant.Caller{}, fmt.Errorf("%w: %w", oauth.ErrInvalidToken, err)
 	}
+	if !authserver.Admits(b.config.AllowedEmails, t.Email, t.EmailVerified) { // off the list since the sign-in
+		return grant.Caller{}, errNotAdmitted
+	}
 	return grant.Caller{
 		Subject: t.Subject, Email: t.Email, ClientID: fmt.Sprintf("sha256:%x", t.ClientIDHash[:8]), ClientName: t.ClientName,
 		Auth:  vouch.Signed{Token: t.VouchToken, Key: s.opened, Source: agentName(t.ClientName), Now: b.env.Now},
 		Asked: t.Asked, Granted: t.Granted,
 	}, nil
 }
+
+// agentPrefix marks names that a client gave itself: without it one could call
+// itself what an agent of Vouch's own is called.
+const agentPrefix = "mcp/"
 
 // agentName is a client's name in the alphabet of STS's session tags, in which
 // CloudTrail shows it.
@@ -106,8 +114,9 @@ func agentName(name string) string {
 		return -1
 	}, name)
 	if clean = strings.TrimSpace(clean); clean == "" {
-		return "mcp-client"
+		clean = "unnamed"
 	}
+	clean = agentPrefix + clean
 	return clean[:min(len(clean), 128)]
 }
 
@@ -130,13 +139,13 @@ func (s signer) Push(ctx context.Context, p authserver.PushRequest) (string, err
 func (s signer) Redeem(ctx context.Context, code, verifier, redirectURI string) (authserver.Grant, error) {
 	token, err := s.client.Redeem(ctx, code, verifier, redirectURI)
 	if err != nil {
-		return authserver.Grant{}, signInError(err)
+		return authserver.Grant{Token: token}, signInError(err)
 	}
 	person, err := s.verifier.VerifyOwn(ctx, token, s.client.ClientID, s.client.Key.Thumbprint())
-	if err != nil {
-		return authserver.Grant{}, err
-	}
-	return authserver.Grant{Token: token, Subject: person.Subject, Email: person.Email, Expires: person.Expires}, nil
+	return authserver.Grant{
+		Token: token, Subject: person.Subject, Email: person.Email, EmailVerified: person.EmailVerified,
+		Expires: person.Expires, AuthTime: person.AuthTime,
+	}, err
 }
 
 // Revoke implements authserver.Vouch.
@@ -151,8 +160,8 @@ func signInError(err error) error {
 	switch {
 	case !errors.As(err, &refusal):
 		return err
-	case refusal.Status == http.StatusTooManyRequests:
-		return &authserver.WaitError{RetryAfter: refusal.RetryAfter}
+	case refusal.Status == http.StatusTooManyRequests, refusal.Status >= http.StatusInternalServerError:
+		return &authserver.WaitError{RetryAfter: refusal.RetryAfter, Failed: refusal.Status != http.StatusTooManyRequests}
 	case refusal.Code == "invalid_grant":
 		return authserver.ErrCodeUsed
 	}

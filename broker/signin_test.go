@@ -3,6 +3,7 @@ package broker_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -24,18 +25,26 @@ type signInBench struct {
 	url  string
 	keys [2]string // private JWKs, both registered at Vouch
 	now  atomic.Pointer[broker.Broker]
+
+	ahead atomic.Int64      // of both clocks, a time.Duration
+	vars  map[string]string // beside those of use
+	lines atomic.Pointer[[]string]
 }
+
+func (b *signInBench) clock() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) }
 
 const ownClientID = "own-client"
 
 func newSignInBench(t *testing.T) *signInBench {
 	t.Helper()
-	vouch, err := vouchtest.Start(vouchtest.StackOptions{Vouch: vouchtest.Options{Version: vouchtest.Latest}})
+	b := &signInBench{}
+	vouch, err := vouchtest.Start(vouchtest.StackOptions{Vouch: vouchtest.Options{Version: vouchtest.Latest, Now: b.clock}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { vouch.Close() })
-	b := &signInBench{Stack: vouch}
+	b.Stack = vouch
+	b.lines.Store(new([]string))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.now.Load().ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
 	b.url = server.URL
@@ -71,13 +80,20 @@ func (b *signInBench) use(t *testing.T, key, previous string) {
 		"VOUCH_ISSUER": b.VouchURL, "AWS_ENDPOINT_URL_STS": b.STSURL, "BROKER_MODE": "sign-in",
 		"VOUCH_CLIENT_ID": ownClientID, "BROKER_KEY": key, "BROKER_KEY_PREVIOUS": previous, "VOUCH_AUDIENCE": b.url + "/mcp",
 	}
+	maps.Copy(vars, b.vars)
 	handler, err := broker.New(broker.Environment{
-		Getenv: func(name string) string { return vars[name] }, Fetcher: upstream.NetHTTP{}, Now: time.Now, Log: func(string) {},
+		Getenv: func(name string) string { return vars[name] }, Fetcher: upstream.NetHTTP{}, Now: b.clock, Log: b.log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.now.Store(handler)
+}
+
+// log keeps the lines. Sign-ins of a test come one after the other.
+func (b *signInBench) log(line string) {
+	lines := append(*b.lines.Load(), line)
+	b.lines.Store(&lines)
 }
 
 func (b *signInBench) signIn(t *testing.T) string {

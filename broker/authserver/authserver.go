@@ -57,6 +57,9 @@ type Config struct {
 	// AllowedRedirectHosts are the hosts that access may go to on https, with
 	// their port unless it is the default one. This machine is always allowed.
 	AllowedRedirectHosts glob.List
+	// AllowedEmails are the verified e-mail addresses of those who may sign in. Nil
+	// is everyone.
+	AllowedEmails glob.List
 	// AllowedRedirectURIs are redirect URIs of native apps that are neither https
 	// nor loopback: exact, but for a "*" in the place of a name. See
 	// ValidRedirectURI.

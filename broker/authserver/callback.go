@@ -97,7 +97,7 @@ func (s *Server) finish(t *transaction, query params) (*answer, error) {
 		return nil, invalid("server_error", "Vouch ended the sign-in without a usable code.").because(errVouchCode).to(&t.request)
 	}
 	c := code{
-		vouchCode: vouchCode, verifier: t.verifier,
+		vouchCode: vouchCode, verifier: t.verifier, pushed: t.pushed,
 		clientIDHash: t.clientIDHash, clientName: t.clientName, clientHost: t.clientHost, redirectHost: redirectHost(t.redirectURI),
 		redirectURIHash: sha256.Sum256([]byte(t.redirectURI)),
 		challenge:       t.challenge, asked: t.asked, granted: t.granted,

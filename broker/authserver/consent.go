@@ -30,7 +30,7 @@ func (s *Server) consent(ctx context.Context, r *http.Request, e *Event) (*answe
 		return nil, s.Config.toUnasked(invalid("access_denied", "The person refused, so that nothing was given."), req)
 	}
 	now := s.Config.Now()
-	t := &transaction{request: *req, granted: granted, browser: form.browser, id: transactionID(now)}
+	t := &transaction{request: *req, granted: granted, browser: form.browser, id: transactionID(now), pushed: now}
 	_, _ = rand.Read(t.verifier[:]) // never fails
 	sealed, err := s.Sealer.Seal(purposeTransaction, now.Add(signInTime), t.encode())
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzRegisteredClient: a client id that is taken is the one spelling of what it
@@ -130,7 +131,7 @@ func FuzzDecode(f *testing.F) {
 // TestDecodeRefuses: nothing is read from a payload that is cut, has more, or is
 // of another version or with scopes that do not exist.
 func TestDecodeRefuses(t *testing.T) {
-	tx := transaction{request: request{clientName: "x", redirectURI: "y", asked: AllScopes}, granted: ScopeAWS, id: "z"}
+	tx := transaction{request: request{clientName: "x", redirectURI: "y", asked: AllScopes}, granted: ScopeAWS, id: "z", pushed: time.Unix(7, 0)}
 	data := tx.encode()
 	var got transaction
 	if err := got.decode(data); err != nil || got != tx {

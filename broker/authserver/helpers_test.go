@@ -86,6 +86,11 @@ type fakeVouch struct {
 	answer    url.Values // of the authorize page, instead of approval
 	claims    map[string]any
 	tokenSize int
+
+	authShift   time.Duration // from the moment of the redemption to the use of the key
+	unverified  bool          // the e-mail
+	revokeFails error
+	refused     error // what the token fails that was issued
 }
 
 func (v *fakeVouch) take() error {
@@ -140,7 +145,7 @@ func (v *fakeVouch) Redeem(_ context.Context, code, verifier, redirectURI string
 		return authserver.Grant{}, authserver.ErrCodeUsed
 	}
 	v.used[code] = true
-	return v.grant(), nil
+	return v.grant(), v.refused
 }
 
 func (v *fakeVouch) grant() authserver.Grant {
@@ -150,13 +155,19 @@ func (v *fakeVouch) grant() authserver.Grant {
 		claims[name] = value
 	}
 	claims["filler"] = strings.Repeat("x", v.tokenSize)
-	return authserver.Grant{Token: secret.New(jwt(claims)), Subject: "7c0ffee7", Email: "ada@example.com", Expires: expires}
+	return authserver.Grant{
+		Token: secret.New(jwt(claims)), Subject: "7c0ffee7", Email: "ada@example.com", EmailVerified: !v.unverified,
+		Expires: expires, AuthTime: v.now().Add(v.authShift),
+	}
 }
 
 func (v *fakeVouch) Revoke(_ context.Context, token secret.String) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.revoked = append(v.revoked, token.Reveal())
+	if v.revokeFails != nil {
+		return v.revokeFails
+	}
 	return v.take()
 }
 

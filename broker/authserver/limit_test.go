@@ -88,6 +88,8 @@ func TestVouchTrouble(t *testing.T) {
 	}{
 		{"wait", &authserver.WaitError{RetryAfter: 1500 * time.Millisecond}, "try again in 2 s", "temporarily_unavailable", 503, "2"},
 		{"wait without a time", &authserver.WaitError{}, "try again in 1 s", "temporarily_unavailable", 503, "1"},
+		{"failed", &authserver.WaitError{RetryAfter: 7 * time.Second, Failed: true}, "Vouch failed; try again in 7 s", "temporarily_unavailable", 503, "7"},
+		{"failed without a time", &authserver.WaitError{Failed: true}, "Vouch failed; try again in 1 s", "temporarily_unavailable", 503, "1"},
 		{"timeout", upstream.ErrTimeout, "", "temporarily_unavailable", 503, "1"},
 		{"unreachable", upstream.ErrUnreachable, "", "temporarily_unavailable", 503, "1"},
 		{"no time", upstream.ErrNoTime, "", "temporarily_unavailable", 503, "1"},

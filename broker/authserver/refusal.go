@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/page"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -73,14 +74,23 @@ func vouchRefusal(err error) *refusal {
 	var wait *WaitError
 	switch {
 	case errors.As(err, &wait):
-		pause := max(wait.RetryAfter, time.Second)
+		what, pause := "has had too many sign-ins", max(wait.RetryAfter, time.Second)
+		if wait.Failed {
+			what = "failed"
+		}
 		return (&refusal{status: http.StatusServiceUnavailable, code: "temporarily_unavailable",
-			sentence: fmt.Sprintf("Vouch has had too many sign-ins; try again in %d s.", wholeSeconds(pause)), wait: pause}).because(err)
+			sentence: fmt.Sprintf("Vouch %s; try again in %d s.", what, wholeSeconds(pause)), wait: pause}).because(err)
 	case errors.Is(err, ErrCodeUsed):
 		return invalid("invalid_grant", "The code was used already or has expired; sign in again.").because(err)
 	case errors.Is(err, upstream.ErrTimeout), errors.Is(err, upstream.ErrUnreachable), errors.Is(err, upstream.ErrNoTime), errors.Is(err, context.Canceled):
 		return (&refusal{status: http.StatusServiceUnavailable, code: "temporarily_unavailable",
 			sentence: "Vouch could not be reached; try again in a moment.", wait: time.Second}).because(err)
+	case errors.As(err, new(*oauth.UnavailableError)):
+		return (&refusal{status: http.StatusServiceUnavailable, code: "temporarily_unavailable",
+			sentence: "The keys of Vouch cannot be fetched now, so that nothing was given; sign in again in a moment.", wait: time.Second}).because(err)
+	case errors.Is(err, oauth.ErrInvalidToken):
+		return (&refusal{status: http.StatusBadGateway, code: "server_error",
+			sentence: "Vouch's answer does not prove a sign-in with the hardware key for this broker, so that nothing was given. Sign in again with the key; if it recurs, the operator should look at the log."}).because(err)
 	default:
 		return (&refusal{status: http.StatusBadGateway, code: "server_error",
 			sentence: "Vouch refused the broker; its operator should look at the log."}).because(err)

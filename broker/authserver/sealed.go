@@ -93,6 +93,7 @@ type transaction struct {
 	browser  hash
 	id       string // the state that Vouch returns
 	verifier [verifierBytes]byte
+	pushed   time.Time // when Vouch was asked, in seconds
 }
 
 func (t *transaction) encode() []byte {
@@ -102,6 +103,7 @@ func (t *transaction) encode() []byte {
 	e.fixed(t.browser[:])
 	e.text(t.id)
 	e.fixed(t.verifier[:])
+	e.time(t.pushed)
 	return e.data
 }
 
@@ -112,6 +114,7 @@ func (t *transaction) decode(data []byte) error {
 	t.browser = d.hash()
 	t.id = d.text()
 	copy(t.verifier[:], d.fixed(verifierBytes))
+	t.pushed = d.time()
 	return d.end()
 }
 
@@ -119,6 +122,7 @@ func (t *transaction) decode(data []byte) error {
 type code struct {
 	vouchCode       string
 	verifier        [verifierBytes]byte // ours towards Vouch
+	pushed          time.Time           // when Vouch was asked, in seconds
 	clientIDHash    hash
 	clientName      string
 	clientHost      string
@@ -132,6 +136,7 @@ func (c *code) encode() []byte {
 	e := newEncoder()
 	e.text(c.vouchCode)
 	e.fixed(c.verifier[:])
+	e.time(c.pushed)
 	e.fixed(c.clientIDHash[:])
 	e.text(c.clientName)
 	e.text(c.clientHost)
@@ -146,6 +151,7 @@ func (c *code) decode(data []byte) error {
 	d := newDecoder(data)
 	c.vouchCode = d.text()
 	copy(c.verifier[:], d.fixed(verifierBytes))
+	c.pushed = d.time()
 	c.clientIDHash = d.hash()
 	c.clientName = d.text()
 	c.clientHost = d.text()
@@ -168,6 +174,10 @@ func (e *encoder) fixed(b []byte) { e.data = append(e.data, b...) }
 func (e *encoder) text(s string) {
 	e.data = binary.AppendUvarint(e.data, uint64(len(s)))
 	e.data = append(e.data, s...)
+}
+
+func (e *encoder) time(t time.Time) {
+	e.data = binary.BigEndian.AppendUint64(e.data, uint64(t.Unix()))
 }
 
 // A decoder reads a payload. After a fault it returns zero values; end tells.
@@ -195,6 +205,10 @@ func (d *decoder) fixed(n int) []byte {
 }
 
 func (d *decoder) hash() hash { return hash(d.fixed(sha256.Size)) }
+
+func (d *decoder) time() time.Time {
+	return time.Unix(int64(binary.BigEndian.Uint64(d.fixed(8))), 0)
+}
 
 func (d *decoder) text() string {
 	length, n := binary.Uvarint(d.rest)

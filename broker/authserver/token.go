@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/secret"
 )
 
@@ -15,6 +16,8 @@ var (
 	errOtherRedirect = errors.New("code was issued for another redirect URI")
 	errOtherVerifier = errors.New("verifier does not fit the challenge")
 	errGrantExpired  = errors.New("vouch's token has expired already")
+	errNotFresh      = errors.New("auth_time is missing or before the sign-in began")
+	errPerson        = errors.New("verified e-mail address is not in ALLOWED_EMAILS")
 )
 
 // tokenAnswer is the answer of RFC 6749 section 5.1.
@@ -39,24 +42,60 @@ func (s *Server) token(ctx context.Context, r *http.Request, e *Event) (*answer,
 	e.RedirectHost = c.redirectHost
 	grant, err := s.Vouch.Redeem(ctx, c.vouchCode, verifierText(c.verifier), s.Config.Issuer+CallbackPath)
 	if err != nil {
-		return nil, vouchRefusal(err)
+		err = vouchRefusal(err)
+	} else {
+		e.Subject, e.Email = grant.Subject, grant.Email
+		err = s.Config.accept(grant, c)
 	}
-	// Rounded down: nobody may believe that the token outlives Vouch's.
-	seconds := int64(grant.Expires.Sub(s.Config.Now()) / time.Second)
-	if seconds < 1 {
-		return nil, vouchRefusal(errGrantExpired)
+	var text secret.String
+	if err == nil {
+		text, err = MintAccessToken(s.Sealer, AccessToken{
+			VouchToken: grant.Token, Subject: grant.Subject, Expires: grant.Expires,
+			ClientName: c.clientName, ClientHost: c.clientHost, ClientIDHash: c.clientIDHash, Asked: c.asked, Granted: c.granted,
+		})
 	}
-	text, err := MintAccessToken(s.Sealer, AccessToken{
-		VouchToken: grant.Token, Subject: grant.Subject, Email: grant.Email, Expires: grant.Expires,
-		ClientName: c.clientName, ClientHost: c.clientHost, ClientIDHash: c.clientIDHash, Asked: c.asked, Granted: c.granted,
-	})
 	if err != nil {
-		// Nobody will hold Vouch's token: it should not stay alive.
-		return nil, errors.Join(err, s.Vouch.Revoke(ctx, grant.Token))
+		return nil, s.discard(ctx, grant.Token, err)
 	}
 	held, _ := readClaims(grant.Token) // was read while minting
-	e.Subject, e.Email, e.Granted, e.SignIn = grant.Subject, grant.Email, c.granted, held.SignIn
+	e.Granted, e.SignIn = c.granted, held.SignIn
+	// Rounded down: nobody may believe that the token outlives Vouch's.
+	seconds := int64(grant.Expires.Sub(s.Config.Now()) / time.Second)
 	return &answer{status: http.StatusOK, json: tokenAnswer{text.Reveal(), "Bearer", seconds, c.granted.String()}}, nil
+}
+
+// accept checks what a grant says of the person and of the sign-in.
+func (c Config) accept(grant Grant, code *code) error {
+	switch {
+	case grant.Expires.Sub(c.Now()) < time.Second:
+		return vouchRefusal(errGrantExpired)
+	case !Fresh(grant.AuthTime, code.pushed):
+		// Not invalid_grant: some clients then start over by themselves, and a Vouch
+		// that does not ask for the key would send them in circles.
+		return invalid("access_denied", "Vouch let the browser pass without the hardware key, so that nothing was given. Sign out at Vouch and sign in again; if it recurs, the operator should look at the log.").because(errNotFresh)
+	case !Admits(c.AllowedEmails, grant.Email, grant.EmailVerified):
+		return invalid("access_denied", "This broker is not for you: its operator lists who may use it (ALLOWED_EMAILS), and your verified e-mail address is not among them.").because(errPerson)
+	}
+	return nil
+}
+
+// Admits reports whether a person may use the broker at all: everyone where there
+// is no list, else whoever has a verified e-mail address that is on it.
+func Admits(allowed glob.List, email string, verified bool) bool {
+	return allowed == nil || verified && email != "" && allowed.Match(email)
+}
+
+// discard returns why a fresh token of Vouch comes to nothing. Nobody will hold
+// it, so it should not stay alive, even if the client has gone.
+func (s *Server) discard(ctx context.Context, token secret.String, why error) error {
+	if token.IsEmpty() {
+		return why
+	}
+	fault := *asRefusal(why)
+	if err := s.Vouch.Revoke(context.WithoutCancel(ctx), token); err != nil {
+		fault.cause = errors.Join(fault.cause, err)
+	}
+	return &fault
 }
 
 // readClientForm reads a form of a client, none of which authenticates itself.

@@ -13,16 +13,18 @@ import (
 // private_key_jwt, DPoP and pushed authorization requests. Its methods may be
 // called concurrently.
 //
-// Errors: *WaitError when Vouch has had too many requests, those of package
-// upstream when it could not be asked, and anything else for a refusal that only
-// the operator can do something about. None has a secret in its text.
+// Errors: *WaitError when Vouch has had too many requests or failed, those of
+// package upstream when it could not be asked, those of package oauth for a token
+// that was not accepted, and anything else for a refusal that only the operator
+// can do something about. None has a secret in its text.
 type Vouch interface {
 	// Push sends an authorization request (RFC 9126) without resource, with the
 	// scope "openid email", and returns the URL to send the browser to.
 	Push(ctx context.Context, p PushRequest) (authorizeURL string, err error)
 	// Redeem exchanges Vouch's code for a token and verifies it: signature,
 	// audience, cnf and hardware_verified. It returns ErrCodeUsed when Vouch
-	// does not, or no longer, know the code.
+	// does not, or no longer, know the code. A token beside an error is one that
+	// was not accepted, and is to be revoked.
 	Redeem(ctx context.Context, code, verifier, redirectURI string) (Grant, error)
 	// Revoke revokes a token of Redeem (RFC 7009). A token that is dead already
 	// is no error.
@@ -41,19 +43,39 @@ type Grant struct {
 	Token   secret.String // a JWT (RFC 9068)
 	Subject string        // sub, never empty
 	Email   string        // for display and audit; may be empty
-	Expires time.Time     // exp
+	// EmailVerified says that Vouch calls Email verified.
+	EmailVerified bool
+	Expires       time.Time // exp
+	// AuthTime is when the hardware key was used (auth_time); zero if Vouch does
+	// not say.
+	AuthTime time.Time
+}
+
+// maxAuthSkew is how far Vouch's clock may be behind ours for a proof to be fresh.
+const maxAuthSkew = 10 * time.Second
+
+// Fresh reports whether the hardware key was used for a request that was pushed at
+// that time, and not for an earlier one. An unknown time is none.
+func Fresh(authTime, pushed time.Time) bool {
+	return !authTime.IsZero() && !authTime.Before(pushed.Add(-maxAuthSkew))
 }
 
 // ErrCodeUsed says that Vouch answered invalid_grant: the code was used, has
 // expired, or is not Vouch's.
 var ErrCodeUsed = errors.New("vouch does not know the code, or no longer")
 
-// A WaitError says that Vouch has had too many requests (status 429).
+// A WaitError says that Vouch has had too many requests (status 429) or failed
+// (500 and above), and that the same request may succeed later.
 type WaitError struct {
 	RetryAfter time.Duration // zero if Vouch named none
+	Failed     bool
 }
 
 // Error implements error.
 func (e *WaitError) Error() string {
-	return fmt.Sprintf("vouch has had too many requests; wait %v", e.RetryAfter)
+	what := "has had too many requests"
+	if e.Failed {
+		what = "failed"
+	}
+	return fmt.Sprintf("vouch %s; wait %v", what, e.RetryAfter)
 }

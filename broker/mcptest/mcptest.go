@@ -103,14 +103,19 @@ const maxPages = 10
 
 var hiddenField = regexp.MustCompile(`<input type="hidden" name="request" value="([^"]+)">`)
 
-// Browse plays a browser with cookies: from address on it follows redirects, and
-// sends the form of the consent page with answer, until it is sent to end. It
-// returns the query that it was sent there with.
+// Browse is BrowseIn for a browser that was never here.
 func Browse(ctx context.Context, address, end string, answer url.Values) (url.Values, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
+	return BrowseIn(ctx, jar, address, end, answer)
+}
+
+// BrowseIn plays a browser with cookies: from address on it follows redirects, and
+// sends the form of the consent page with answer, until it is sent to end. It
+// returns the query that it was sent there with.
+func BrowseIn(ctx context.Context, jar http.CookieJar, address, end string, answer url.Values) (url.Values, error) {
 	browser := http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

@@ -52,7 +52,8 @@ type PushRequest struct {
 
 // Push sends an authorization request to Vouch (RFC 9126) and returns the URL to
 // send the browser to. It names no resource: a token narrowed to the broker could
-// not be used at Vouch.
+// not be used at Vouch. It asks for the hardware key anew, whatever session the
+// browser has there; whether that was heeded the token's auth_time tells.
 //
 // Errors: those of upstream.Client; *Error for a refusal; ErrMalformed.
 func (s *SignIn) Push(ctx context.Context, p PushRequest) (string, error) {
@@ -63,6 +64,11 @@ func (s *SignIn) Push(ctx context.Context, p PushRequest) (string, error) {
 		"state":                 {p.State},
 		"code_challenge":        {p.CodeChallenge},
 		"code_challenge_method": {"S256"},
+		// Without both, a browser that signed in at Vouch earlier passes silently, and
+		// a program that drives this browser signs itself in (OpenID Connect Core
+		// section 3.1.2.1).
+		"prompt":  {"login"},
+		"max_age": {"0"},
 	})
 	if err != nil {
 		return "", err

@@ -30,8 +30,9 @@ type code struct {
 	scope       string
 	nonce       string
 	thumbprint  string // of the DPoP key that it is bound to; empty: to none
+	prompt      prompt
 	life        time.Duration
-	authTime    time.Time
+	authTime    time.Time // of the ceremony; zero if this server keeps it to itself
 	expires     time.Time
 	spent       bool
 }
@@ -46,7 +47,7 @@ type authorization struct {
 }
 
 // serveAuthorize is the authorization endpoint (RFC 6749 section 4.1.1). The
-// person has signed in with the key already, and approves.
+// person touches the key when that is asked for, and approves.
 func (v *Vouch) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	a, refused := v.readAuthorization(r.URL.RawQuery)
 	if refused != nil {
@@ -61,6 +62,9 @@ func (v *Vouch) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	answer := url.Values{"iss": {v.options.Issuer}} // RFC 9207
 	if a.state != "" && len(a.state) <= maxStateChars {
 		answer.Set("state", a.state)
+	}
+	if a.refused == nil {
+		a.code.authTime, a.refused = v.signIn(w, r, a.code.prompt)
 	}
 	if a.refused != nil {
 		answer.Set("error", a.refused.Code)
@@ -119,7 +123,7 @@ func (v *Vouch) grant(c *client, q url.Values) (*code, *oauthError) {
 	bad := func(why string) (*code, *oauthError) { return nil, badRequest("invalid_request", why) }
 	for _, name := range []string{
 		"response_type", "response_mode", "scope", "state", "resource", "nonce",
-		"code_challenge", "code_challenge_method", "request", "request_uri", "dpop_jkt",
+		"code_challenge", "code_challenge_method", "request", "request_uri", "dpop_jkt", "prompt", "max_age",
 	} {
 		if len(q[name]) > 1 {
 			return bad("a parameter is repeated")
@@ -152,7 +156,12 @@ func (v *Vouch) grant(c *client, q url.Values) (*code, *oauthError) {
 	if !ok {
 		return nil, badRequest("invalid_target", "the resource is not acceptable")
 	}
+	prompt, ok := readPrompt(q)
+	if !ok {
+		return bad("prompt or max_age is malformed")
+	}
 	asked := &code{
+		prompt:   prompt,
 		clientID: c.id, redirectURI: q.Get("redirect_uri"), audience: audience,
 		challenge: q.Get("code_challenge"), scope: q.Get("scope"), nonce: q.Get("nonce"),
 		life: codeLifetime,
@@ -169,7 +178,7 @@ func (v *Vouch) grant(c *client, q url.Values) (*code, *oauthError) {
 // keep makes a code for a request that the person has just approved.
 func (v *Vouch) keep(g *code) string {
 	now := v.now()
-	g.id, g.authTime, g.expires = newUUID(now), now, now.Add(g.life)
+	g.id, g.expires = newUUID(now), now.Add(g.life)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.codes) >= maxCodes {

@@ -20,3 +20,14 @@ func (v *Vouch) RefuseHardware(refuse bool) { v.softwareOnly.Store(refuse) }
 func (v *Vouch) hardware() bool {
 	return v.options.Person.HardwareVerified && !v.softwareOnly.Load()
 }
+
+// PassSilently, while pass is true, lets a browser with a session go on without the
+// key, whatever prompt and max_age ask for. The time of the ceremony that is told
+// is the session's.
+func (v *Vouch) PassSilently(pass bool) { v.passesSilently.Store(pass) }
+
+// IgnorePrompt, while ignore is true, makes the server heed max_age alone.
+func (v *Vouch) IgnorePrompt(ignore bool) { v.ignoresPrompt.Store(ignore) }
+
+// OmitAuthTime, while omit is true, makes tokens say nothing of the ceremony's time.
+func (v *Vouch) OmitAuthTime(omit bool) { v.omitsAuthTime.Store(omit) }

@@ -154,8 +154,11 @@ func (v *Vouch) idToken(c *client, g *code, accessToken string) (string, error) 
 	half := sha256.Sum256([]byte(accessToken))
 	claims := jwt.MapClaims{
 		"iss": v.options.Issuer, "sub": v.options.Person.Subject, "aud": c.id,
-		"exp": now.Add(v.lifetime).Unix(), "iat": now.Unix(), "auth_time": g.authTime.Unix(),
+		"exp": now.Add(v.lifetime).Unix(), "iat": now.Unix(),
 		"at_hash": base64.RawURLEncoding.EncodeToString(half[:16]),
+	}
+	if !g.authTime.IsZero() {
+		claims["auth_time"] = g.authTime.Unix()
 	}
 	if g.nonce != "" {
 		claims["nonce"] = g.nonce

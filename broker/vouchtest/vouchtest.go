@@ -114,6 +114,8 @@ type Vouch struct {
 	skew         atomic.Int64 // a time.Duration
 	softwareOnly atomic.Bool
 
+	passesSilently, ignoresPrompt, omitsAuthTime atomic.Bool
+
 	mu       sync.Mutex
 	keys     *signingKeys
 	rotation int
@@ -121,6 +123,7 @@ type Vouch struct {
 	codes    map[digest]*code
 	pushed   map[digest]*pushed
 	sessions map[digest]*session
+	browsers map[digest]time.Time // when the key was touched
 }
 
 // New returns a Vouch server with fresh keys and no clients.
@@ -146,6 +149,7 @@ func New(o Options) (*Vouch, error) {
 		codes:    map[digest]*code{},
 		pushed:   map[digest]*pushed{},
 		sessions: map[digest]*session{},
+		browsers: map[digest]time.Time{},
 	}
 	if v.keys, err = newSigningKeys(o.NoRSA, 0); err != nil {
 		return nil, err
