@@ -22,6 +22,7 @@ import (
 
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/grant"
+	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/sts"
@@ -44,7 +45,7 @@ type Environment struct {
 	Now     func() time.Time
 	// Limiter bounds how often an address may use the sign-in's routes. It may be
 	// nil: then Vouch's own limits, which all users share, are the only ones.
-	Limiter authserver.Limiter
+	Limiter limit.Limiter
 	// Log takes one line of JSON, without a line end. It may be called
 	// concurrently.
 	Log func(line string)
@@ -58,6 +59,8 @@ type Broker struct {
 	mode   mode
 	desk   *grant.Desk
 	mcp    *mcp.Server
+
+	documents authserver.Slots // of strangers' client documents that are pending
 }
 
 // New makes a Broker. A wrong configuration is not an error here: the Broker

@@ -49,11 +49,12 @@ func (b *Broker) authServer(resource string, vouch authserver.Vouch) *authserver
 			Loopback:      strings.HasPrefix(origin, "http://"), // publicURL admits that on loopback only
 			Now:           b.env.Now,
 		},
-		Sealer:   &sealer{box: b.box(resource)},
-		Vouch:    vouch,
-		Upstream: upstream.Client{Fetcher: b.env.Fetcher, Now: b.env.Now},
-		Limiter:  b.env.Limiter,
-		Log:      b.logSignIn,
+		Sealer:    &sealer{box: b.box(resource)},
+		Vouch:     vouch,
+		Upstream:  upstream.Client{Fetcher: b.env.Fetcher, Now: b.env.Now},
+		Documents: &b.documents,
+		Limiter:   b.env.Limiter,
+		Log:       b.logSignIn,
 	}
 }
 

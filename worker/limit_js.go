@@ -4,46 +4,48 @@ package main
 
 import (
 	"context"
-	"net/netip"
 	"syscall/js"
 
 	"github.com/syumai/workers/cloudflare"
 
-	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/limit"
 )
 
-// limiterBinding is the rate-limit binding of wrangler.toml.
-const limiterBinding = "SIGN_IN_LIMITER"
-
-// limiter is the authserver.Limiter on Cloudflare's rate-limit binding, which
-// counts in each place of the network by itself.
+// limiter is the limit.Limiter on Cloudflare's rate-limit bindings, which count in
+// each place of the network by themselves.
 type limiter struct {
-	call    caller
-	binding js.Value
+	call     caller
+	bindings map[limit.Binding]js.Value
 }
 
-// newLimiter returns the limiter, or nil when there is no binding, and says so.
-func newLimiter(call caller) authserver.Limiter {
-	binding := cloudflare.GetBinding(limiterBinding)
-	if binding.Type() != js.TypeObject {
-		logLine(`{"event":"start","warning":"there is no rate-limit binding ` + limiterBinding + `; one address can use up Vouch's limits for everybody"}`)
+// newLimiter returns the limiter, or nil when there is no binding at all, and says
+// what is missing. Where one is missing the other counts for both.
+func newLimiter(call caller) limit.Limiter {
+	l := limiter{call, map[limit.Binding]js.Value{}}
+	names := [...]limit.Binding{limit.SignIn, limit.SignInStrict}
+	for i, name := range names {
+		if binding := cloudflare.GetBinding(string(name)); binding.Type() == js.TypeObject {
+			l.bindings[name] = binding
+			if _, known := l.bindings[names[1-i]]; !known {
+				l.bindings[names[1-i]] = binding
+			}
+			continue
+		}
+		logLine(`{"event":"start","warning":"there is no rate-limit binding ` + string(name) + `; one address can use up Vouch's limits for everybody"}`)
+	}
+	if len(l.bindings) == 0 {
 		return nil
 	}
-	return limiter{call, binding}
+	return l
 }
 
-// Allow implements authserver.Limiter. It fails closed: a sign-in can wait.
-func (l limiter) Allow(ctx context.Context, route, address string) bool {
+// Allow implements limit.Limiter. It fails closed: a sign-in can wait.
+func (l limiter) Allow(ctx context.Context, name limit.Binding, key string) bool {
 	exchange, ok := ctx.Value(exchangeKey{}).(js.Value)
-	if !ok {
+	binding, known := l.bindings[name]
+	if !ok || !known {
 		return false
 	}
-	// One customer has a whole /64, so its addresses count as one.
-	if ip, err := netip.ParseAddr(address); err == nil && ip.Is6() {
-		if network, err := ip.Prefix(64); err == nil {
-			address = network.String()
-		}
-	}
-	o := l.call(func(id int) { exchange.Call("limit", id, l.binding, route+" "+address) })
+	o := l.call(func(id int) { exchange.Call("limit", id, binding, key) })
 	return o.failure == "" && o.status == 1
 }

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/glob"
+	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/upstream"
 )
 
@@ -81,12 +82,6 @@ type Sealer interface {
 	Open(purpose, text string, now time.Time) ([]byte, error)
 }
 
-// A Limiter bounds how often one address may use a route: "authorize",
-// "consent", "token", "revoke" or "register". It may be called concurrently.
-type Limiter interface {
-	Allow(ctx context.Context, route, address string) bool
-}
-
 // A Server is the http.Handler of the authorization server. It has no state of
 // its own and may be copied, made anew for each request, and used concurrently.
 type Server struct {
@@ -95,8 +90,10 @@ type Server struct {
 	Vouch  Vouch
 	// Upstream fetches client metadata documents.
 	Upstream upstream.Client
+	// Documents bounds how many of those fetches are pending at once. Nil: no bound.
+	Documents *Slots
 	// Limiter may be nil: no limits.
-	Limiter Limiter
+	Limiter limit.Limiter
 	// RequestID is the id of the request that this Server was made for: log lines
 	// and pages name it. It may be empty.
 	RequestID string
@@ -195,8 +192,14 @@ func (s *Server) answer(ctx context.Context, r *http.Request, e *Event) (*answer
 // allowed asks the Limiter about the routes that cost Vouch or a stranger's
 // server a request, or may be tried in bulk.
 func (s *Server) allowed(ctx context.Context, r *http.Request, route string) bool {
-	free := pathOf(r) == MetadataPath || pathOf(r) == CallbackPath
-	return free || s.Limiter == nil || s.Limiter.Allow(ctx, route, addressOf(r))
+	binding := limit.SignIn
+	switch path := pathOf(r); {
+	case path == MetadataPath || path == CallbackPath:
+		return true
+	case path == TokenPath, path == AuthorizePath && r.Method == http.MethodPost:
+		binding = limit.SignInStrict
+	}
+	return limit.Allows(ctx, s.Limiter, binding, route, addressOf(r))
 }
 
 // A processor makes the answer to a request of one route. It fills e with what

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -33,8 +34,50 @@ var (
 	errDocumentID     = errors.New("document has another client_id")
 	errDocumentName   = errors.New("document has no client_name")
 	errDocumentSecret = errors.New("document holds a secret")
+	errDocumentSlots  = errors.New("as many metadata documents are pending as may be")
 	errDocumentMethod = errors.New("document demands a client authentication other than none")
 )
+
+// maxPendingDocuments bounds the strangers' servers that one isolate waits for.
+// Anybody can name one that never answers.
+const maxPendingDocuments = 32
+
+// Slots count the metadata documents that are pending, for all requests of their
+// owner. The zero Slots are free, and a nil pointer counts nothing. They may be
+// used concurrently; nobody waits for one.
+type Slots struct {
+	mu sync.Mutex // never held across I/O
+	// pending holds until when each document can be. A request that the host
+	// dropped gives nothing back, and its slot is free all the same after that.
+	pending []time.Time
+}
+
+// take reserves a slot, and reports whether there was one. The slot is named by
+// until.
+func (s *Slots) take(now, until time.Time) bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending = slices.DeleteFunc(s.pending, func(end time.Time) bool { return !now.Before(end) })
+	if len(s.pending) >= maxPendingDocuments {
+		return false
+	}
+	s.pending = append(s.pending, until)
+	return true
+}
+
+func (s *Slots) give(until time.Time) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.pending, until); i >= 0 {
+		s.pending = slices.Delete(s.pending, i, i+1)
+	}
+}
 
 // isDocumentURL reports whether a client id claims to be the URL of a Client ID
 // Metadata Document. Ids of registered clients have no colon.
@@ -51,6 +94,13 @@ func (s *Server) documentClient(ctx context.Context, id string) (*client, error)
 	if err != nil {
 		return nil, invalid("invalid_client", "The app's client_id is not the URL of a public metadata document.").because(err)
 	}
+	now := s.Config.Now()
+	until := now.Add(2 * documentTime)
+	if !s.Documents.take(now, until) {
+		return nil, (&refusal{status: http.StatusServiceUnavailable, code: "temporarily_unavailable",
+			sentence: "Too many apps are being looked up at once; try again in 5 s.", wait: documentTime}).because(errDocumentSlots)
+	}
+	defer s.Documents.give(until)
 	resp, err := s.Upstream.Do(ctx, upstream.Request{
 		Method: http.MethodGet, URL: id, Header: http.Header{"Accept": {"application/json"}},
 		Timeout: documentTime, MaxBytes: maxDocumentBytes,

@@ -12,19 +12,20 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 )
 
-// limiter refuses some routes.
+// limiter refuses some keys.
 type limiter struct {
-	refuse string
+	refuse string // the end of a key
 	asked  []string
 }
 
-func (l *limiter) Allow(_ context.Context, route, address string) bool {
-	l.asked = append(l.asked, route+" "+address)
-	return route != l.refuse
+func (l *limiter) Allow(_ context.Context, binding limit.Binding, key string) bool {
+	l.asked = append(l.asked, string(binding)+" "+key)
+	return l.refuse == "" || !strings.HasSuffix(key, l.refuse)
 }
 
 func TestLimits(t *testing.T) {
@@ -32,17 +33,18 @@ func TestLimits(t *testing.T) {
 	a, b := f.newApp(), f.newBrowser()
 	sealed, _ := b.open(f.query(a))
 	requests := map[string]func() reply{
-		"authorize": func() reply { return b.get(f.url + authserver.AuthorizePath + "?" + f.query(a).Encode()) },
-		"consent":   func() reply { return b.press("allow", sealed, "aws") },
-		"token":     func() reply { return f.post(authserver.TokenPath, url.Values{}) },
-		"revoke":    func() reply { return f.post(authserver.RevokePath, url.Values{}) },
-		"register":  func() reply { return f.postJSON(`{}`) },
+		"SIGN_IN_LIMITER authorize":      func() reply { return b.get(f.url + authserver.AuthorizePath + "?" + f.query(a).Encode()) },
+		"SIGN_IN_STRICT_LIMITER consent": func() reply { return b.press("allow", sealed, "aws") },
+		"SIGN_IN_STRICT_LIMITER token":   func() reply { return f.post(authserver.TokenPath, url.Values{}) },
+		"SIGN_IN_LIMITER revoke":         func() reply { return f.post(authserver.RevokePath+"/", url.Values{}) },
+		"SIGN_IN_LIMITER register":       func() reply { return f.postJSON(`{}`) },
 	}
 	for route, request := range requests {
-		l := &limiter{refuse: route}
+		pushed := len(f.vouch.pushed)
+		l := &limiter{refuse: " 127.0.0.1"}
 		f.Limiter = l
 		r := request()
-		if r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") != "60" || !strings.Contains(r.body, "in a minute") {
+		if r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") != "60" || !strings.Contains(r.body, "in a minute") || len(f.vouch.pushed) != pushed {
 			t.Errorf("%s: status %d, %v, %s", route, r.status, r.header, r.body)
 		}
 		if !slices.Equal(l.asked, []string{route + " 127.0.0.1"}) {
@@ -61,17 +63,35 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestAddresses: a host may give an address without a port.
+// TestAddresses: a host may give an address without a port, and a request that has
+// none is refused.
 func TestAddresses(t *testing.T) {
-	for remote, want := range map[string]string{"192.0.2.1:4711": "192.0.2.1", "192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::1", "[2001:db8::1]:4711": "2001:db8::1"} {
+	const binding = "SIGN_IN_STRICT_LIMITER token "
+	six := []string{binding + "2001:db8:1:2::/64", binding + "2001:db8:1::/48"}
+	tests := []struct {
+		remote, refuse string
+		asked          []string
+		status         int
+	}{
+		{"192.0.2.1:4711", "", []string{binding + "192.0.2.1"}, 400},
+		{"192.0.2.1", "", []string{binding + "192.0.2.1"}, 400},
+		{"2001:db8:1:2::1", "", six, 400},
+		{"[2001:db8:1:2::1]:4711", "", six, 400},
+		{"2001:db8:1:2::1", "/64", six[:1], 429},
+		{"2001:db8:1:2::1", "/48", six, 429},
+		{"", "", nil, 429},
+		{"unknown", "", nil, 429},
+	}
+	for _, tt := range tests {
 		f := newFixture(t)
-		l := &limiter{}
+		l := &limiter{refuse: tt.refuse}
 		f.Limiter = l
 		r := httptest.NewRequest("POST", f.url+authserver.TokenPath, nil)
-		r.RemoteAddr = remote
-		f.ServeHTTP(httptest.NewRecorder(), r)
-		if !slices.Equal(l.asked, []string{"token " + want}) {
-			t.Errorf("%s: asked %q", remote, l.asked)
+		r.RemoteAddr = tt.remote
+		w := httptest.NewRecorder()
+		f.ServeHTTP(w, r)
+		if !slices.Equal(l.asked, tt.asked) || w.Code != tt.status {
+			t.Errorf("%q: status %d, asked %q", tt.remote, w.Code, l.asked)
 		}
 	}
 }
