@@ -44,7 +44,7 @@ type repository struct {
 type compiler struct {
 	*faults
 	policy *Policy
-	root   node
+	root   *node
 	used   map[string]bool // profiles that a rule names
 	ids    map[string]bool
 }
@@ -65,16 +65,17 @@ func (c *compiler) compile(d document) {
 }
 
 func (c *compiler) profile(name string, p Profile) {
+	defer c.within(profileName(name))()
 	aws := c.root.member("aws")
 	if !isName(name) {
-		c.add(aws.memberPlace(name), "%s is no name of a profile: use 1 to 64 letters, digits, dots, hyphens and underscores", quote(name))
+		c.add(aws.memberPlace(name), "a profile's name must be 1 to 64 letters, digits, dots, hyphens and underscores")
 	}
 	source := aws.member(name)
 	if !isRoleARN(p.RoleARN) {
-		c.add(source.place("role_arn"), "role_arn of the profile %s must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/Developer", quote(name))
+		c.add(source.place("role_arn"), "role_arn must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/Developer")
 	}
 	if len(p.About) > 200 || strings.ContainsFunc(p.About, isControl) {
-		c.add(source.place("about"), "about of the profile %s must be one line of at most 200 bytes", quote(name))
+		c.add(source.place("about"), "about must be one line of at most 200 bytes")
 	}
 }
 

@@ -122,11 +122,11 @@ func TestFaults(t *testing.T) {
 		{"mistyped recipient", rules(`{"id": "a", "allow": {"ssh": true}, "delivery": "sealed", "recipients": ["` + goodRecipient + `", "age1x"]}`), `2:140: rule "a": recipients[1] cannot be used`},
 		{"empty recipients", rules(`{"id": "a", "allow": {"ssh": true}, "delivery": "sealed", "recipients": []}`), `2:73: rule "a": recipients is an empty list`},
 
-		{"profile without a role", `{"version": 1, "aws": {"p": {"level": "read"}}, "rules": [{"id": "a", "allow": {"aws": ["p"]}}]}`, `1:29: the profile "p" lacks the member "role_arn"`},
-		{"profile of a glob", `{"version": 1, "aws": {"p": {"role_arn": "arn:aws:iam::123456789012:role/*"}}, "rules": [{"id": "a", "allow": {"aws": ["p"]}}]}`, `1:42: role_arn of the profile "p" must be the ARN`},
+		{"profile without a role", `{"version": 1, "aws": {"p": {"level": "read"}}, "rules": [{"id": "a", "allow": {"aws": ["p"]}}]}`, `1:29: profile "p": a profile lacks the member "role_arn"`},
+		{"profile of a glob", `{"version": 1, "aws": {"p": {"role_arn": "arn:aws:iam::123456789012:role/*"}}, "rules": [{"id": "a", "allow": {"aws": ["p"]}}]}`, `1:42: profile "p": role_arn must be the ARN`},
 		{"unnamed profile", `{"version": 1, "aws": {"p": {"role_arn": "arn:aws:iam::123456789012:role/A"}}, "rules": []}`, `1:24: no rule names the profile "p"`},
 		{"profile twice", `{"version": 1, "aws": {"p": {"role_arn": "arn:aws:iam::123456789012:role/A"}, "p": {"role_arn": "arn:aws:iam::123456789012:role/A"}}, "rules": [{"id": "a", "allow": {"aws": ["p"]}}]}`, `1:79: the member "p" stands here twice`},
-		{"profile's name", `{"version": 1, "aws": {"a b": {"role_arn": "arn:aws:iam::123456789012:role/A"}}, "rules": [{"id": "a", "allow": {"aws": ["a b"]}}]}`, `1:24: "a b" is no name of a profile`},
+		{"profile's name", `{"version": 1, "aws": {"a b": {"role_arn": "arn:aws:iam::123456789012:role/A"}}, "rules": [{"id": "a", "allow": {"aws": ["a b"]}}]}`, `1:24: profile "a b": a profile's name must`},
 
 		{"failing test", `{"version": 1, "rules": [], "tests": [{"who": {}, "call": {"tool": "get-ssh-certificate"}, "want": "allow"}]}`, `1:100: tests[0]: got deny, want allow: no rule allows SSH`},
 		{"second test fails", `{"version": 1, "rules": [` + ssh + `], "tests": [{"who": {}, "call": {"tool": "get-ssh-certificate"}, "want": "allow"}, {"who": {}, "call": {"tool": "get-ssh-certificate"}, "want": "touch"}]}`, `1:206: tests[1]: got allow, want touch`},

@@ -6,7 +6,7 @@ import "strconv"
 type field struct {
 	name     string
 	required bool
-	read     func(node)
+	read     func(*node)
 }
 
 // member returns a member's value, or nil.
@@ -36,7 +36,7 @@ func (n *node) item(name string, i int) int {
 }
 
 // object reads an object that has these members and no other.
-func (f *faults) object(n node, what string, fields ...field) {
+func (f *faults) object(n *node, what string, fields ...field) {
 	if !f.is(n, isObject, what) {
 		return
 	}
@@ -45,7 +45,7 @@ func (f *faults) object(n node, what string, fields ...field) {
 		for _, field := range fields {
 			if field.name == m.name {
 				known = true
-				field.read(m.value)
+				field.read(&m.value)
 			}
 		}
 		if !known {
@@ -60,14 +60,22 @@ func (f *faults) object(n node, what string, fields ...field) {
 }
 
 // ruleName is how faults name a rule: by its id, where there is one.
-func ruleName(n node) string {
-	if id := n.member("id"); id != nil && id.shape == isText {
-		return "rule " + quote(id.text)
+func ruleName(n *node) func() string {
+	return func() string {
+		if id := n.member("id"); id != nil && id.shape == isText {
+			return "rule " + quote(id.text)
+		}
+		return "rule without an id"
 	}
-	return "rule without an id"
 }
 
-func testName(i int) string { return "tests[" + strconv.Itoa(i) + "]" }
+func profileName(name string) func() string {
+	return func() string { return "profile " + quote(name) }
+}
+
+func testName(i int) func() string {
+	return func() string { return "tests[" + strconv.Itoa(i) + "]" }
+}
 
 func names(fields []field) string {
 	all := ""
@@ -80,16 +88,16 @@ func names(fields []field) string {
 	return all
 }
 
-func (f *faults) is(n node, s shape, what string) bool {
+func (f *faults) is(n *node, s shape, what string) bool {
 	if n.shape == s {
 		return true
 	}
-	f.add(n.at, "%s must be %s, not %s", what, string(s), string(n.shape))
+	f.add(n.at, "%s must be %s, not %s", what, s.String(), n.shape.String())
 	return false
 }
 
-func (f *faults) text(to *string, what string) func(node) {
-	return func(n node) {
+func (f *faults) text(to *string, what string) func(*node) {
+	return func(n *node) {
 		if f.is(n, isText, what) {
 			*to = n.text
 		}
@@ -98,8 +106,8 @@ func (f *faults) text(to *string, what string) func(node) {
 
 // texts reads a list with something in it: an empty one allows or denies
 // nothing, which no list is written for.
-func (f *faults) texts(to *[]string, what string) func(node) {
-	return func(n node) {
+func (f *faults) texts(to *[]string, what string) func(*node) {
+	return func(n *node) {
 		if !f.is(n, isList, what) {
 			return
 		}
@@ -107,14 +115,15 @@ func (f *faults) texts(to *[]string, what string) func(node) {
 			f.add(n.at, "%s is an empty list, which matches nothing: fill it or leave it out", what)
 		}
 		*to = make([]string, len(n.items))
-		for i, item := range n.items {
-			f.text(&(*to)[i], "each item of "+what)(item)
+		each := "each item of " + what
+		for i := range n.items {
+			f.text(&(*to)[i], each)(&n.items[i])
 		}
 	}
 }
 
-func (f *faults) bool(to *bool, what string) func(node) {
-	return func(n node) {
+func (f *faults) bool(to *bool, what string) func(*node) {
+	return func(n *node) {
 		if f.is(n, isBool, what) {
 			*to = n.text == "true"
 		}
@@ -122,8 +131,8 @@ func (f *faults) bool(to *bool, what string) func(node) {
 }
 
 // whole reads a whole number without sign, fraction or exponent.
-func (f *faults) whole(to *int, what string, least, most int) func(node) {
-	return func(n node) {
+func (f *faults) whole(to *int, what string, least, most int) func(*node) {
+	return func(n *node) {
 		if !f.is(n, isNumber, what) {
 			return
 		}
@@ -137,8 +146,8 @@ func (f *faults) whole(to *int, what string, least, most int) func(node) {
 }
 
 // choice reads a text that must be one of a few.
-func choice[T ~string](f *faults, to *T, what string, of ...T) func(node) {
-	return func(n node) {
+func choice[T ~string](f *faults, to *T, what string, of ...T) func(*node) {
+	return func(n *node) {
 		if !f.is(n, isText, what) {
 			return
 		}
@@ -154,8 +163,8 @@ func choice[T ~string](f *faults, to *T, what string, of ...T) func(node) {
 	}
 }
 
-func each(f *faults, what string, most int, read func(node)) func(node) {
-	return func(n node) {
+func each(f *faults, what string, most int, read func(*node)) func(*node) {
+	return func(n *node) {
 		if !f.is(n, isList, what) {
 			return
 		}
@@ -163,19 +172,23 @@ func each(f *faults, what string, most int, read func(node)) func(node) {
 			f.add(n.at, "%s has more than %d items", what, most)
 			return
 		}
-		for _, item := range n.items {
-			read(item)
+		for i := range n.items {
+			read(&n.items[i])
 		}
 	}
 }
 
-func (f *faults) decode(n node) (d document, names []string) {
+func (f *faults) decode(n *node) (d document, names []string) {
 	f.object(n, "the document",
 		field{"$schema", false, f.text(&d.Schema, "$schema")},
 		field{"version", true, f.whole(&d.Version, "version", 1, 1)},
 		field{"mode", false, choice(f, &d.Mode, "mode", Enforce, Audit)},
-		field{"aws", false, func(n node) {
+		field{"aws", false, func(n *node) {
 			if !f.is(n, isObject, "aws") {
+				return
+			}
+			if len(n.members) > maxProfiles {
+				f.add(n.at, "aws has more than %d profiles", maxProfiles)
 				return
 			}
 			d.AWS = make(map[string]Profile, len(n.members))
@@ -183,11 +196,11 @@ func (f *faults) decode(n node) (d document, names []string) {
 				if _, twice := d.AWS[m.name]; !twice {
 					names = append(names, m.name)
 				}
-				d.AWS[m.name] = f.profile(m.value, "the profile "+quote(m.name))
+				d.AWS[m.name] = f.profile(&m.value, m.name)
 			}
 		}},
-		field{"rules", true, each(f, "rules", maxRules, func(n node) { d.Rules = append(d.Rules, f.rule(n)) })},
-		field{"tests", false, each(f, "tests", maxTests, func(n node) {
+		field{"rules", true, each(f, "rules", maxRules, func(n *node) { d.Rules = append(d.Rules, f.rule(n)) })},
+		field{"tests", false, each(f, "tests", maxTests, func(n *node) {
 			defer f.within(testName(len(d.Tests)))()
 			d.Tests = append(d.Tests, f.test(n))
 		})},
@@ -198,8 +211,9 @@ func (f *faults) decode(n node) (d document, names []string) {
 	return d, names
 }
 
-func (f *faults) profile(n node, what string) (p Profile) {
-	f.object(n, what,
+func (f *faults) profile(n *node, name string) (p Profile) {
+	defer f.within(profileName(name))()
+	f.object(n, "a profile",
 		field{"role_arn", true, f.text(&p.RoleARN, "role_arn")},
 		field{"level", false, choice(f, &p.Level, "level", View, Read, Write)},
 		field{"max_seconds", false, f.whole(&p.MaxSeconds, "max_seconds", leastSeconds, mostSeconds)},
@@ -214,13 +228,13 @@ func (f *faults) profile(n node, what string) (p Profile) {
 	return p
 }
 
-func (f *faults) rule(n node) rule {
+func (f *faults) rule(n *node) rule {
 	r := rule{source: n}
 	defer f.within(ruleName(n))()
 	f.object(n, "a rule",
 		field{"id", true, f.text(&r.ID, "id")},
-		field{"allow", false, func(n node) { r.Allow = f.grant(n, "allow") }},
-		field{"deny", false, func(n node) { r.Deny = f.grant(n, "deny") }},
+		field{"allow", false, func(n *node) { r.Allow = f.grant(n, "allow") }},
+		field{"deny", false, func(n *node) { r.Deny = f.grant(n, "deny") }},
 		field{"level", false, choice(f, &r.Level, "level", View, Read, Write)},
 		field{"max_seconds", false, f.whole(&r.MaxSeconds, "max_seconds", leastSeconds, mostSeconds)},
 		field{"approve", false, choice(f, &r.Approve, "approve", ApproveNone, ApproveAsk, ApproveTouch)},
@@ -231,10 +245,10 @@ func (f *faults) rule(n node) rule {
 	return r
 }
 
-func (f *faults) grant(n node, what string) grant {
+func (f *faults) grant(n *node, what string) grant {
 	g := grant{source: n}
 	f.object(n, what,
-		field{"who", false, func(n node) { g.Who = f.who(n) }},
+		field{"who", false, func(n *node) { g.Who = f.who(n) }},
 		field{"aws", false, f.texts(&g.AWS, "aws")},
 		field{"github", false, f.texts(&g.GitHub, "github")},
 		field{"ssh", false, f.bool(&g.SSH, "ssh")},
@@ -243,7 +257,7 @@ func (f *faults) grant(n node, what string) grant {
 	return g
 }
 
-func (f *faults) who(n node) who {
+func (f *faults) who(n *node) who {
 	w := who{source: n}
 	f.object(n, "who",
 		field{"email", false, f.texts(&w.Email, "email")},
@@ -253,22 +267,22 @@ func (f *faults) who(n node) who {
 	return w
 }
 
-func (f *faults) test(n node) test {
+func (f *faults) test(n *node) test {
 	t := test{source: n}
 	f.object(n, "a test",
-		field{"who", true, func(n node) {
+		field{"who", true, func(n *node) {
 			f.object(n, "the who of a test",
 				field{"email", false, f.text(&t.Who.Email, "the email of a test")},
 				field{"sub", false, f.text(&t.Who.Sub, "the sub of a test")},
 				field{"client", false, f.text(&t.Who.Client, "the client of a test")})
 		}},
-		field{"call", true, func(n node) { t.Call = f.call(n) }},
+		field{"call", true, func(n *node) { t.Call = f.call(n) }},
 		field{"want", true, choice(f, &t.Want, "want", wantAllow, wantDeny, wantAsk, wantTouch)},
 	)
 	return t
 }
 
-func (f *faults) call(n node) call {
+func (f *faults) call(n *node) call {
 	c := call{source: n}
 	f.object(n, "the call of a test",
 		field{"tool", true, f.text(&c.Tool, "tool")},

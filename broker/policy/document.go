@@ -55,7 +55,7 @@ type rule struct {
 	Delivery   Delivery `json:"delivery,omitempty" jsonschema:"any (the default) or sealed: then a call must name an age recipient in seal_to."`
 	Recipients []string `json:"recipients,omitempty" jsonschema:"With sealed: the only age recipients (age1...) that seal_to may name."`
 
-	source node
+	source *node
 }
 
 // Approve is what must happen before a call that a rule allows is answered.
@@ -87,7 +87,7 @@ type grant struct {
 	SSH    bool     `json:"ssh,omitempty" jsonschema:"Certificates for SSH."`
 	Tools  []string `json:"tools,omitempty" jsonschema:"Only calls of these tools; left out: of any."`
 
-	source node
+	source *node
 }
 
 type who struct {
@@ -95,7 +95,7 @@ type who struct {
 	Sub    []string `json:"sub,omitempty" jsonschema:"Globs of the issuer's ids of persons."`
 	Client []string `json:"client,omitempty" jsonschema:"Globs of the host of the client's metadata document or of its name; in relay mode of its client id. A client chooses its name itself: use this to narrow a rule, never rely on it to widen one."`
 
-	source node
+	source *node
 }
 
 type test struct {
@@ -103,7 +103,7 @@ type test struct {
 	Call call   `json:"call" jsonschema:"The tool and those of its arguments that matter to the rules."`
 	Want want   `json:"want" jsonschema:"What must come out: allow, deny, ask or touch. An approval comes before a seal: a rule that wants both answers a call without seal_to with ask or touch."`
 
-	source node
+	source *node
 }
 
 type person struct {
@@ -128,7 +128,7 @@ type call struct {
 	Purpose   string `json:"purpose,omitempty" jsonschema:"No rule looks at it."`
 	PublicKey string `json:"public_key,omitempty" jsonschema:"No rule looks at it."`
 
-	source node
+	source *node
 }
 
 // want is what a test expects.

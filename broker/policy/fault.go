@@ -46,17 +46,17 @@ type faults struct {
 	document string
 	found    []*Fault
 	places   []int // the offset of each
-	where    string
+	where    func() string
 	// unsure says that a rule or profile could not be read as it is meant, so
 	// that trying the tests would mislead.
 	unsure bool
 }
 
 // within puts a name before the faults added until the function it returns is
-// called.
-func (f *faults) within(name string) func() {
+// called. Most documents have no fault, so the name is made when it is needed.
+func (f *faults) within(name func() string) func() {
 	was := f.where
-	f.where = name + ": "
+	f.where = name
 	return func() { f.where = was }
 }
 
@@ -72,7 +72,10 @@ func (f *faults) aside(at int, problem string, args ...any) {
 	if len(f.found) > maxFaults || slices.Contains(f.places, at) {
 		return
 	}
-	problem = f.where + fmt.Sprintf(problem, args...)
+	problem = fmt.Sprintf(problem, args...)
+	if f.where != nil {
+		problem = f.where() + ": " + problem
+	}
 	if len(f.found) == maxFaults {
 		problem = "there are more faults than these: mend them and check again"
 	}

@@ -18,9 +18,10 @@ const (
 	mostSeconds    = 43200
 	defaultSeconds = 3600
 
-	// maxRules and maxTests bound what a call and a cold start cost.
-	maxRules = 5000
-	maxTests = 1000
+	// These bound what a call and a cold start cost.
+	maxRules    = 5000
+	maxTests    = 1000
+	maxProfiles = 1000
 )
 
 // A Policy is a compiled document. It never changes, so any number of goroutines

@@ -15,16 +15,20 @@ const (
 )
 
 // A shape is what a JSON value is.
-type shape string
+type shape uint8
 
 const (
-	isObject shape = "an object"
-	isList   shape = "a list"
-	isText   shape = "a text"
-	isNumber shape = "a number"
-	isBool   shape = "true or false"
-	isNull   shape = "null"
+	isObject shape = iota + 1
+	isList
+	isText
+	isNumber
+	isBool
+	isNull
 )
+
+func (s shape) String() string {
+	return [...]string{"", "an object", "a list", "a text", "a number", "true or false", "null"}[s]
+}
 
 // A node is one JSON value and where it begins.
 type node struct {
@@ -54,21 +58,21 @@ type reader struct {
 }
 
 // readJSON reads the one value of a document.
-func readJSON(document string, f *faults) (node, bool) {
+func readJSON(document string, f *faults) (*node, bool) {
 	if len(document) > maxDocumentBytes {
 		f.add(0, "the document is larger than %d bytes: write fewer rules with wider globs", maxDocumentBytes)
-		return node{}, false
+		return nil, false
 	}
 	if strings.HasPrefix(document, "\ufeff") {
 		f.add(0, "the document begins with a byte order mark: save it as UTF-8 without one")
-		return node{}, false
+		return nil, false
 	}
 	r := reader{text: document, faults: f}
 	value := r.value()
 	if r.space(); !r.broken && r.at < len(r.text) {
 		r.fail("there is something behind the end of the document: remove it")
 	}
-	return value, !r.broken
+	return &value, !r.broken
 }
 
 func (r *reader) fail(problem string, args ...any) {
@@ -135,7 +139,7 @@ func (r *reader) members() []member {
 	if r.next('}') {
 		return all
 	}
-	seen := map[string]bool{}
+	var seen nameSet
 	for !r.broken {
 		r.space()
 		m := member{at: r.at}
@@ -153,10 +157,9 @@ func (r *reader) members() []member {
 		if m.value = r.value(); r.broken {
 			break
 		}
-		if seen[m.name] {
+		if seen.add(all, m.name) {
 			r.faults.aside(m.at, "the member %s stands here twice: keep one", quote(m.name))
 		}
-		seen[m.name] = true
 		all = append(all, m)
 		if r.next('}') {
 			break
@@ -166,6 +169,29 @@ func (r *reader) members() []member {
 		}
 	}
 	return all
+}
+
+// A nameSet is the names of an object's members, once they are too many to look
+// through one by one.
+type nameSet map[string]bool
+
+// add reports whether name is among the members so far, and takes it in.
+func (s *nameSet) add(members []member, name string) (twice bool) {
+	if len(members) < 16 {
+		for i := range members {
+			twice = twice || members[i].name == name
+		}
+		return twice
+	}
+	if *s == nil {
+		*s = nameSet{}
+		for i := range members {
+			(*s)[members[i].name] = true
+		}
+	}
+	twice = (*s)[name]
+	(*s)[name] = true
+	return twice
 }
 
 func (r *reader) items() []node {
@@ -294,5 +320,5 @@ func (r *reader) word() (shape, string) {
 		}
 	}
 	r.fail("no JSON value begins here: texts stand in double quotes, and there are no comments")
-	return "", ""
+	return 0, ""
 }

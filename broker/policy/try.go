@@ -17,7 +17,7 @@ func (c *compiler) try(tests []test) {
 	}
 }
 
-func (c *compiler) tryOne(name string, t test) {
+func (c *compiler) tryOne(name func() string, t test) {
 	defer c.within(name)()
 	before := len(c.found)
 	r := c.request(t)
