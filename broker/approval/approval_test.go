@@ -1,0 +1,302 @@
+package approval_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/approval"
+	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/seal"
+)
+
+var (
+	start  = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	key    = newKey()
+	notary = approval.Notary{Box: seal.Box{Current: key, Issuer: "https://b.example", VouchIssuer: "https://v.example", Resource: "https://b.example/mcp"}}
+	wanted = approval.Call{Subject: "alice", ClientIDHash: sha256.Sum256([]byte("client")), Tool: "get-aws-write-credentials", Arguments: sha256.Sum256([]byte("{}"))}
+)
+
+func newKey() *p256.Key {
+	text, err := p256.Generate()
+	if err != nil {
+		panic(err)
+	}
+	k, err := p256.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+func newCode(t *testing.T, n approval.Notary, c approval.Call, by string, now time.Time) string {
+	t.Helper()
+	code, err := n.Code(c, by, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+func TestCodeHasTheForm(t *testing.T) {
+	code := newCode(t, notary, wanted, "alice", start)
+	groups := strings.Split(code, "-")
+	if len(code) != 19 || len(groups) != 4 || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567-") != "" {
+		t.Errorf("code is %s", code)
+	}
+	for _, typed := range []string{code, strings.ToLower(code), strings.ReplaceAll(code, "-", ""), strings.ReplaceAll(code, "-", " "), " " + code + " "} {
+		if by, ok := notary.Verify(typed, wanted, []string{"alice"}, start); !ok || by != "alice" {
+			t.Errorf("typed as %q it is refused", typed)
+		}
+	}
+}
+
+// TestCodeOfAnotherCall: whatever differs, the code is none.
+func TestCodeOfAnotherCall(t *testing.T) {
+	code := newCode(t, notary, wanted, "alice", start)
+	box := func(change func(*seal.Box)) approval.Notary {
+		b := notary.Box
+		change(&b)
+		return approval.Notary{Box: b}
+	}
+	call := func(change func(*approval.Call)) approval.Call {
+		c := wanted
+		change(&c)
+		return c
+	}
+	for _, test := range []struct {
+		name      string
+		n         approval.Notary
+		c         approval.Call
+		approvers []string
+		want      bool
+	}{
+		{"the same", notary, wanted, []string{"alice"}, true},
+		{"among approvers", notary, wanted, []string{"bob", "alice", "eve"}, true},
+		{"another person", notary, call(func(c *approval.Call) { c.Subject = "bob" }), []string{"alice"}, false},
+		{"another client", notary, call(func(c *approval.Call) { c.ClientIDHash[31] ^= 1 }), []string{"alice"}, false},
+		{"another tool", notary, call(func(c *approval.Call) { c.Tool = "get-aws-credentials" }), []string{"alice"}, false},
+		{"other arguments", notary, call(func(c *approval.Call) { c.Arguments[0] ^= 1 }), []string{"alice"}, false},
+		{"a tool that took a letter of the person", notary, call(func(c *approval.Call) { c.Subject = "alic"; c.Tool = "e" + c.Tool }), []string{"alice"}, false},
+		{"by the requester where an approver is needed", notary, wanted, []string{"bob"}, false},
+		{"nobody may approve", notary, wanted, nil, false},
+		{"another key", box(func(b *seal.Box) { b.Current = newKey() }), wanted, []string{"alice"}, false},
+		{"the key before the rotation", box(func(b *seal.Box) { b.Current, b.Previous = newKey(), key }), wanted, []string{"alice"}, true},
+		{"another broker with this key", box(func(b *seal.Box) { b.Issuer = "https://c.example" }), wanted, []string{"alice"}, false},
+		{"another resource with this key", box(func(b *seal.Box) { b.Resource = "https://b.example/other" }), wanted, []string{"alice"}, false},
+		{"another Vouch", box(func(b *seal.Box) { b.VouchIssuer = "https://w.example" }), wanted, []string{"alice"}, false},
+	} {
+		by, ok := test.n.Verify(code, test.c, test.approvers, start)
+		if ok != test.want || ok && by != "alice" || !ok && by != "" {
+			t.Errorf("%s: %q, %v", test.name, by, ok)
+		}
+	}
+}
+
+// TestCodeInTime: it is good for its minutes and never after them, in no later turn
+// of its two bytes either, nor before it was made.
+func TestCodeInTime(t *testing.T) {
+	for _, made := range []time.Time{start, start.Add(59 * time.Second), time.Unix(60*65535, 0), time.Unix(60*(1<<16)*500-120, 0)} {
+		code := newCode(t, notary, wanted, "alice", made)
+		for _, test := range []struct {
+			after time.Duration
+			want  bool
+		}{
+			{0, true},
+			{4*time.Minute + time.Duration(-made.Unix()%60)*time.Second, true},
+			{approval.CodeTime, false},
+			{approval.CodeTime + time.Second, false},
+			{time.Hour, false},
+			{(1 << 15) * time.Minute, false},
+			{(1 << 16) * time.Minute, false},
+			{(1<<16 - 5) * time.Minute, false},
+			{(1 << 16) * time.Minute * 2, false},
+			{-time.Minute, false},
+			{-time.Hour, false},
+		} {
+			if _, ok := notary.Verify(code, wanted, []string{"alice"}, made.Add(test.after)); ok != test.want {
+				t.Errorf("made at %v, %v later: %v", made, test.after, ok)
+			}
+		}
+	}
+}
+
+// TestEveryCharacterCounts: no character can be another, and no code be longer or
+// shorter.
+func TestEveryCharacterCounts(t *testing.T) {
+	code := newCode(t, notary, wanted, "alice", start)
+	refuse := func(what, text string) {
+		if _, ok := notary.Verify(text, wanted, []string{"alice"}, start); ok {
+			t.Errorf("%s: %q is taken for %q", what, text, code)
+		}
+	}
+	for at := range code {
+		for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" {
+			if code[at] != '-' && byte(c) != code[at] {
+				refuse("changed", code[:at]+string(c)+code[at+1:])
+			}
+		}
+		if code[at] != '-' {
+			refuse("missing", code[:at]+code[at+1:])
+		}
+	}
+	for _, text := range []string{"", "-", code + "\n", code[:9] + "\r\n" + code[9:], strings.ReplaceAll(code, "-", "\t"), strings.ReplaceAll(code, "-", "\u00ad"), code + "A", code + "=", code + code, "A" + code, code[:18] + "!", "0000-0000-0000-0000", code[:18] + "\n", strings.Repeat("A", 1<<16)} {
+		refuse("malformed", text)
+	}
+}
+
+func TestLink(t *testing.T) {
+	r := &approval.Request{
+		Call: wanted, Email: "alice@example.com", Person: "alice@example.com", ClientName: "Café MCP", ClientHost: "app.example", Rule: "ops",
+		Facts:     []approval.Fact{{Name: "Role", Value: "arn:aws:iam::444455556666:role/Agents"}, {Name: "Purpose", Value: "fix", Claimed: true}},
+		Approvers: []string{"bob@example.com", "carol"},
+	}
+	link, err := notary.Link(r, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(link)
+	if err != nil || u.Scheme+"://"+u.Host+u.Path != "https://b.example/approve" || len(u.Query()) != 1 || len(link) > 2048 {
+		t.Fatalf("%s: %v", link, err)
+	}
+	sealed := u.Query().Get("r")
+	got, err := notary.OpenLink(sealed, start.Add(approval.LinkTime-time.Second))
+	if err != nil || !reflect.DeepEqual(got, r) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := notary.OpenLink(sealed, start.Add(approval.LinkTime)); !errors.Is(err, seal.ErrExpired) {
+		t.Errorf("late: %v", err)
+	}
+	state, err := notary.State(wanted, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := notary.OpenLink(state, start); !errors.Is(err, seal.ErrSealed) {
+		t.Errorf("a state as a link: %v", err)
+	}
+	if err := notary.CheckState(sealed, wanted, start); !errors.Is(err, approval.ErrState) {
+		t.Errorf("a link as a state: %v", err)
+	}
+	for _, data := range [][]byte{append(r.Encode(), 0), r.Encode()[1:], r.Encode()[:40], nil} {
+		if got, err := approval.Decode(data); err == nil || got != nil {
+			t.Errorf("%q: %+v", data, got)
+		}
+	}
+	r.Facts[0].Value = strings.Repeat("x", approval.MaxRequestBytes)
+	if _, err := notary.Link(r, start); !errors.Is(err, approval.ErrTooLong) {
+		t.Errorf("long: %v", err)
+	}
+}
+
+func TestState(t *testing.T) {
+	state, err := notary.State(wanted, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := func(change func(*approval.Call)) approval.Call {
+		c := wanted
+		change(&c)
+		return c
+	}
+	rotated := notary
+	rotated.Box.Current, rotated.Box.Previous = newKey(), key
+	elsewhere := notary
+	elsewhere.Box.Resource = "https://c.example/mcp"
+	for _, test := range []struct {
+		name  string
+		n     approval.Notary
+		state string
+		c     approval.Call
+		after time.Duration
+		want  error
+	}{
+		{"the same", notary, state, wanted, approval.StateTime - time.Second, nil},
+		{"after a rotation", rotated, state, wanted, 0, nil},
+		{"too late", notary, state, wanted, approval.StateTime, seal.ErrExpired},
+		{"another person", notary, state, other(func(c *approval.Call) { c.Subject = "bob" }), 0, approval.ErrState},
+		{"another client", notary, state, other(func(c *approval.Call) { c.ClientIDHash[0] ^= 1 }), 0, approval.ErrState},
+		{"another tool", notary, state, other(func(c *approval.Call) { c.Tool = "get-github-token" }), 0, approval.ErrState},
+		{"other arguments", notary, state, other(func(c *approval.Call) { c.Arguments[5] ^= 1 }), 0, approval.ErrState},
+		{"another broker", elsewhere, state, wanted, 0, approval.ErrState},
+		{"altered", notary, state[:len(state)-1] + "!", wanted, 0, approval.ErrState},
+		{"made up", notary, "state", wanted, 0, approval.ErrState},
+	} {
+		if err := test.n.CheckState(test.state, test.c, start.Add(test.after)); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, err, test.want)
+		}
+	}
+}
+
+// TestCanonical: groups of objects that are the same call, each another than those
+// of the other groups.
+func TestCanonical(t *testing.T) {
+	seen := map[[sha256.Size]byte]int{}
+	for i, group := range [][]string{
+		{`{}`, ` { } `, `{"approval":"ABCD"}`, `{"seal_to":"age1","approval":"x"}`},
+		{`{"a":"x","b":900}`, `{"b":900,"a":"x"}`, "{\n\"b\" : 900.0,\t\"a\":\"\\u0078\"}", `{"a":"x","b":9e2,"approval":"Y"}`, `{"a":"x","b":0.9E+3}`},
+		{`{"a":"x","b":901}`}, {`{"a":"x","b":"900"}`}, {`{"a":"x","b":-900}`}, {`{"a":"X","b":900}`}, {`{"a":"x"}`}, {`{"a":"x","b":900,"c":""}`}, {`{"a":"x ","b":900}`},
+		{`{"a":["x","y"]}`, `{"a" : [ "x", "y" ]}`}, {`{"a":["y","x"]}`}, {`{"a":["x","y","y"]}`}, {`{"a":["x,y"]}`}, {`{"a":"[\"x\",\"y\"]"}`}, {`{"a":[]}`},
+		{`{"a":true}`}, {`{"a":false}`}, {`{"a":"true"}`},
+		{`{"b":0}`, `{"b":-0}`, `{"b":0.0}`, `{"b":-0e5}`},
+		{`{"a":"\"b\":1"}`}, {`{"a":"","b":1}`},
+		{`{"a":"/\u003c\u2028"}`, `{"a":"\/<` + "\u2028" + `"}`},
+	} {
+		for _, text := range group {
+			sum, err := approval.Canonical(gjson.Parse(text).Map(), "approval", "seal_to")
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			if before, known := seen[sum]; known && before != i {
+				t.Errorf("%s is the same call as one of group %d", text, before)
+			} else if !known && text != group[0] {
+				t.Errorf("%s is another call than %s", text, group[0])
+			}
+			seen[sum] = i
+		}
+	}
+	for _, text := range []string{`{"a":{}}`, `{"a":[[]]}`, `{"a":[{}]}`, `{"a":null}`, `{"a":[null]}`} {
+		if _, err := approval.Canonical(gjson.Parse(text).Map()); !errors.Is(err, approval.ErrArguments) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// FuzzDecode: what is read is written the same again, and nothing makes it panic.
+func FuzzDecode(f *testing.F) {
+	r := approval.Request{Call: wanted, Person: "alice", Facts: []approval.Fact{{Name: "Role", Value: "r", Claimed: true}}, Approvers: []string{"bob"}}
+	f.Add(r.Encode())
+	f.Add([]byte("\x01\x05alice"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := approval.Decode(data)
+		if err != nil {
+			return
+		}
+		again, err := approval.Decode(r.Encode())
+		if err != nil || !reflect.DeepEqual(again, r) {
+			t.Errorf("%+v became %+v, %v", r, again, err)
+		}
+	})
+}
+
+// FuzzVerify: a text that is not the code is none.
+func FuzzVerify(f *testing.F) {
+	code, err := notary.Code(wanted, "alice", start)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(code)
+	f.Add("AAAA-AAAA-AAAA-AAAA")
+	f.Fuzz(func(t *testing.T, text string) {
+		_, ok := notary.Verify(text, wanted, []string{"alice"}, start)
+		plain := strings.NewReplacer("-", "", " ", "")
+		if same := plain.Replace(strings.ToUpper(text)) == plain.Replace(code); ok && !same {
+			t.Errorf("%q is taken", text)
+		}
+	})
+}
