@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/grant"
 	"mcp-credential-broker/broker/limit"
@@ -110,7 +111,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.serveMCP(w, r, resource, err)
 	case oauth.MetadataPath, oauth.MetadataPath + resourcePath, resourcePath + oauth.MetadataPath:
 		b.serveMetadata(w, r, resource, err)
-	case authserver.MetadataPath, authserver.AuthorizePath, authserver.CallbackPath, authserver.TokenPath, authserver.RevokePath, authserver.RegisterPath:
+	case approval.Path, authserver.MetadataPath, authserver.AuthorizePath, authserver.CallbackPath, authserver.TokenPath, authserver.RevokePath, authserver.RegisterPath:
 		b.serveAuthServer(w, r, resource, err)
 	default:
 		writeNotFound(w)

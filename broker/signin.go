@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/grant"
 	"mcp-credential-broker/broker/oauth"
@@ -50,12 +51,18 @@ func (b *Broker) authServer(resource string, vouch authserver.Vouch) *authserver
 			Now:           b.env.Now,
 		},
 		Sealer:    &sealer{box: b.box(resource)},
+		Approvals: b.notary(resource),
 		Vouch:     vouch,
 		Upstream:  upstream.Client{Fetcher: b.env.Fetcher, Now: b.env.Now},
 		Documents: &b.documents,
 		Limiter:   b.env.Limiter,
 		Log:       b.logSignIn,
 	}
+}
+
+// notary makes and checks approvals for one public URL.
+func (b *Broker) notary(resource string) approval.Notary {
+	return approval.Notary{Box: b.box(resource)}
 }
 
 func (b *Broker) box(resource string) seal.Box {
@@ -169,8 +176,12 @@ func signInError(err error) error {
 	return err
 }
 
-// logSignIn writes one line for each refusal, token and revocation.
+// logSignIn writes one line for each refusal, token, revocation and approval.
 func (b *Broker) logSignIn(e authserver.Event) {
+	if e.Route == authserver.RouteApprove || e.Route == authserver.RouteApproved {
+		b.logApproval(e)
+		return
+	}
 	b.log(struct {
 		Event      string    `json:"event"`
 		Time       time.Time `json:"time"`
@@ -189,4 +200,34 @@ func (b *Broker) logSignIn(e authserver.Event) {
 		Granted      string `json:"granted,omitempty"`
 		SignIn       string `json:"sign_in,omitempty"`
 	}{"sign_in", b.env.Now().UTC(), e.RequestID, e.Route, e.Status, e.Error, e.Reason, e.ClientID, e.ClientName, e.ClientHost, e.RedirectHost, e.Subject, e.Email, e.Granted.String(), e.SignIn})
+}
+
+// logApproval writes one line for each approval, and for each that stopped.
+func (b *Broker) logApproval(e authserver.Event) {
+	decision := "deny"
+	if e.ApprovedBy != "" {
+		decision = "approved"
+	}
+	b.log(struct {
+		Event     string    `json:"event"`
+		Time      time.Time `json:"time"`
+		RequestID string    `json:"request_id"`
+		Route     string    `json:"route"`
+		Status    int       `json:"status"`
+		Decision  string    `json:"decision"`
+		Error     string    `json:"error,omitempty"`
+		Reason    string    `json:"reason,omitempty"`
+		Rule      string    `json:"rule,omitempty"`
+		Tool      string    `json:"tool,omitempty"`
+		// Requester is the sub in whose name the client called.
+		Requester  string `json:"requester,omitempty"`
+		ClientID   string `json:"client_id,omitempty"`
+		ClientName string `json:"client_name,omitempty"`
+		ClientHost string `json:"client_host,omitempty"`
+		// Subject and Email are of whoever touched the key, and ApprovedBy what the
+		// rule calls them, as on the line of the call.
+		Subject    string `json:"sub,omitempty"`
+		Email      string `json:"email,omitempty"`
+		ApprovedBy string `json:"approved_by,omitempty"`
+	}{"approval", b.env.Now().UTC(), e.RequestID, e.Route, e.Status, decision, e.Error, e.Reason, e.Rule, e.Tool, e.Requester, e.ClientID, e.ClientName, e.ClientHost, e.Subject, e.Email, e.ApprovedBy})
 }

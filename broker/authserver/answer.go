@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/page"
 )
 
@@ -26,7 +27,9 @@ type answer struct {
 
 // isJSON reports whether programs, not browsers with a person, ask for path.
 // They may run on any web page: nothing there looks at a cookie.
-func isJSON(path string) bool { return path != AuthorizePath && path != CallbackPath }
+func isJSON(path string) bool {
+	return path != AuthorizePath && path != CallbackPath && path != approval.Path
+}
 
 func (a *answer) write(w http.ResponseWriter, path string) {
 	h := w.Header()

@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/upstream"
@@ -97,17 +98,19 @@ type Server struct {
 	// RequestID is the id of the request that this Server was made for: log lines
 	// and pages name it. It may be empty.
 	RequestID string
+	// Approvals makes and checks what approvals are carried by.
+	Approvals approval.Notary
 	// Log takes what an operator should know. It may be nil, and may be called
 	// concurrently.
 	Log func(Event)
 }
 
-// An Event is one refusal, one token issued or one token revoked. It holds no
-// secret. ClientName and Reason may hold any printable text that a stranger
+// An Event is one refusal, one token issued, one token revoked or one approval. It
+// holds no secret. ClientName and Reason may hold any printable text that a stranger
 // chose: quote them.
 type Event struct {
 	RequestID  string
-	Route      string // the last element of the path; "consent" for its POST
+	Route      string // the last element of the path; "consent" for its POST, RouteApproved for the end of an approval
 	Status     int
 	Error      string // OAuth error code; empty on success
 	Reason     string // why, for the operator; at most 300 bytes
@@ -121,6 +124,10 @@ type Event struct {
 	Email        string
 	Granted      Scopes
 	SignIn       string // as in AccessToken; empty when no token came of it
+	// Tool, Requester (a sub) and Rule are of the call whose approval this is about.
+	// Then Subject is who approves, and ApprovedBy the name that the rule has for
+	// them; empty when they did not.
+	Tool, Requester, Rule, ApprovedBy string
 }
 
 // ServeHTTP answers one request. It implements http.Handler.
@@ -131,7 +138,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		refused := asRefusal(err)
 		e.Error, e.Reason = refused.code, refused.reason()
-		a = s.tell(pathOf(r), refused)
+		a = s.tell(e.Route, pathOf(r), refused)
 	}
 	if s.Config.isSecure() {
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
@@ -157,7 +164,7 @@ func routeOf(r *http.Request) string {
 			return "consent"
 		}
 		fallthrough
-	case MetadataPath, CallbackPath, TokenPath, RevokePath, RegisterPath:
+	case approval.Path, MetadataPath, CallbackPath, TokenPath, RevokePath, RegisterPath:
 		return path[strings.LastIndexByte(path, '/')+1:]
 	}
 	return "" // a stranger's text
@@ -217,6 +224,12 @@ func (s *Server) route(r *http.Request) (methods []string, process processor) {
 			return methods, s.consent
 		}
 		return methods, s.authorize
+	case approval.Path:
+		methods = append(read, http.MethodPost)
+		if r.Method == http.MethodPost {
+			return methods, s.sendToApprove
+		}
+		return methods, s.askToApprove
 	case CallbackPath:
 		return read, s.callback
 	case TokenPath:

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 )
 
 var (
@@ -29,23 +30,36 @@ func (s *Server) consent(ctx context.Context, r *http.Request, e *Event) (*answe
 	if ticked.get("decision") != "allow" || granted == 0 {
 		return nil, s.Config.toUnasked(invalid("access_denied", "The person refused, so that nothing was given."), req)
 	}
-	now := s.Config.Now()
-	t := &transaction{request: *req, granted: granted, browser: form.browser, id: transactionID(now), pushed: now}
-	_, _ = rand.Read(t.verifier[:]) // never fails
-	sealed, err := s.Sealer.Seal(purposeTransaction, now.Add(signInTime), t.encode())
-	if err != nil {
+	t := &transaction{*req, granted, newTrip(form.browser, s.Config.Now())}
+	a, err := s.sendToVouch(ctx, r, &t.trip, purposeTransaction, t.encode())
+	switch {
+	case errors.As(err, new(*WaitError)):
+		return nil, err // on a page: the person can go back and press the button again
+	case err != nil:
 		return nil, asRefusal(err).to(req)
+	}
+	return a, nil
+}
+
+func newTrip(browser hash, now time.Time) trip {
+	t := trip{browser: browser, id: transactionID(now), pushed: now}
+	_, _ = rand.Read(t.verifier[:]) // never fails
+	return t
+}
+
+// sendToVouch sends the browser to Vouch, with a cookie that holds the payload of
+// the trip until it comes back.
+func (s *Server) sendToVouch(ctx context.Context, r *http.Request, t *trip, purpose string, payload []byte) (*answer, error) {
+	sealed, err := s.Sealer.Seal(purpose, t.pushed.Add(signInTime), payload)
+	if err != nil {
+		return nil, err
 	}
 	// From here on Vouch is asked, so the answer depends on it.
 	location, err := s.Vouch.Push(ctx, PushRequest{
 		State: t.id, CodeChallenge: challengeOf(verifierText(t.verifier)), RedirectURI: s.Config.Issuer + CallbackPath,
 	})
 	if err != nil {
-		fault := vouchRefusal(err)
-		if errors.As(err, new(*WaitError)) {
-			return nil, fault // on a page: the person can go back and press the button again
-		}
-		return nil, fault.to(req)
+		return nil, vouchRefusal(err)
 	}
 	cookies := append(s.Config.clearOldTransactions(r), s.Config.cookie(transactionCookie+t.id, sealed, signInTime))
 	return &answer{status: http.StatusSeeOther, location: location, cookies: cookies}, nil
@@ -56,27 +70,37 @@ func (s *Server) consent(ctx context.Context, r *http.Request, e *Event) (*answe
 // button in the person's name, or an attacker could have a victim finish what
 // the attacker began.
 func (s *Server) readConsent(r *http.Request) (*consentForm, params, error) {
-	forbidden := &refusal{status: http.StatusForbidden, code: "access_denied",
-		sentence: "This page was not opened in this browser, or is older than 10 minutes, or the browser takes no cookies. Start again from your app."}
-	if origin := r.Header.Values("Origin"); len(origin) != 1 || origin[0] != s.Config.Issuer {
-		return nil, nil, forbidden.because(errOrigin)
-	}
-	ticked, err := readForm(r)
-	if err != nil {
-		return nil, nil, forbidden.because(err)
-	}
-	payload, err := s.Sealer.Open(purposeConsent, ticked.get("request"), s.Config.Now())
-	if err != nil {
-		return nil, nil, forbidden.because(err)
-	}
 	form := &consentForm{}
-	if err := form.decode(payload); err != nil {
-		return nil, nil, forbidden.because(err)
+	ticked, err := s.readOwnForm(r, purposeConsent, form.decode)
+	if err == nil && !s.Config.isBrowser(r, form.browser) {
+		err = errBrowser
 	}
-	if !s.Config.isBrowser(r, form.browser) {
-		return nil, nil, forbidden.because(errBrowser)
+	if err != nil {
+		return nil, nil, notOurPage().because(err)
 	}
 	return form, ticked, nil
+}
+
+func notOurPage() *refusal {
+	return &refusal{status: http.StatusForbidden, code: "access_denied",
+		sentence: "This page was not opened in this browser, or is older than 10 minutes, or the browser takes no cookies. Start again from your app."}
+}
+
+// readOwnForm reads a form that was sent from a page of ours, and decodes what was
+// sealed in it for that purpose. Whose browser it is the caller checks.
+func (s *Server) readOwnForm(r *http.Request, purpose string, decode func([]byte) error) (params, error) {
+	if origin := r.Header.Values("Origin"); len(origin) != 1 || origin[0] != s.Config.Issuer {
+		return nil, errOrigin
+	}
+	form, err := readForm(r)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := s.Sealer.Open(purpose, form.get("request"), s.Config.Now())
+	if err != nil {
+		return nil, err
+	}
+	return form, decode(payload)
 }
 
 // equal compares in constant time.

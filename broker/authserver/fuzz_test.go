@@ -101,11 +101,12 @@ func FuzzReadDocument(f *testing.F) {
 func FuzzDecode(f *testing.F) {
 	r := request{clientName: "Test App", redirectURI: "https://app.example/cb", state: "s", asked: AllScopes}
 	form := consentForm{request: r}
-	tx := transaction{request: r, granted: ScopeAWS, id: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+	tx := transaction{request: r, granted: ScopeAWS, trip: trip{id: "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}}
 	c := code{vouchCode: "v", clientName: "Test App", asked: AllScopes, granted: ScopeSSH}
 	f.Add(form.encode())
 	f.Add(tx.encode())
 	f.Add(c.encode())
+	f.Add((&approvalTrip{trip: tx.trip}).encode())
 	f.Add([]byte{payloadVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Add([]byte{payloadVersion, 0x80, 0x00})
 	f.Add([]byte{})
@@ -113,6 +114,7 @@ func FuzzDecode(f *testing.F) {
 		var form consentForm
 		var tx transaction
 		var c code
+		var a approvalTrip
 		check := func(kind string, err error, again []byte) {
 			// A length may be written longer than it need be; nobody but us writes one.
 			if err == nil && (len(again) > len(data) || len(again) == len(data) && !bytes.Equal(again, data)) {
@@ -122,6 +124,7 @@ func FuzzDecode(f *testing.F) {
 		check("consent form", form.decode(data), form.encode())
 		check("transaction", tx.decode(data), tx.encode())
 		check("code", c.decode(data), c.encode())
+		check("approval", a.decode(data), a.encode())
 		if held, err := decodeAccessToken(data); err == nil && held.Subject == "" {
 			t.Errorf("an access token without subject: %x", data)
 		}
@@ -131,7 +134,7 @@ func FuzzDecode(f *testing.F) {
 // TestDecodeRefuses: nothing is read from a payload that is cut, has more, or is
 // of another version or with scopes that do not exist.
 func TestDecodeRefuses(t *testing.T) {
-	tx := transaction{request: request{clientName: "x", redirectURI: "y", asked: AllScopes}, granted: ScopeAWS, id: "z", pushed: time.Unix(7, 0)}
+	tx := transaction{request: request{clientName: "x", redirectURI: "y", asked: AllScopes}, granted: ScopeAWS, trip: trip{id: "z", pushed: time.Unix(7, 0)}}
 	data := tx.encode()
 	var got transaction
 	if err := got.decode(data); err != nil || got != tx {

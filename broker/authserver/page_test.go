@@ -3,6 +3,8 @@ package authserver
 import (
 	"strings"
 	"testing"
+
+	"mcp-credential-broker/broker/approval"
 )
 
 // TestConsentPageEscapes: nothing that comes from outside is HTML, whatever the
@@ -19,11 +21,23 @@ func TestConsentPageEscapes(t *testing.T) {
 	}
 }
 
+// TestApprovalPagesEscape: the same for what a call says of itself.
+func TestApprovalPagesEscape(t *testing.T) {
+	const hostile = `<b>"'&`
+	r := &approval.Request{Person: hostile, ClientName: hostile, ClientHost: hostile, Facts: []approval.Fact{{Name: hostile, Value: hostile}, {Name: hostile, Value: hostile, Claimed: true}}, Approvers: []string{hostile}}
+	r.Tool = hostile
+	for _, text := range []string{Config{VouchIssuer: "https://" + "vouch.example" + hostile}.approvalPage(r, hostile), codePage(r, hostile), refusedPage(r)} {
+		if strings.Contains(text, hostile) || strings.Contains(text, "<b>") {
+			t.Error(text)
+		}
+	}
+}
+
 // TestPurposes: each kind of sealed value has a purpose of its own, so that none
 // can be passed off as another.
 func TestPurposes(t *testing.T) {
 	seen := map[string]bool{}
-	for _, purpose := range []string{purposeConsent, purposeTransaction, purposeCode, purposeAccess} {
+	for _, purpose := range []string{purposeConsent, purposeTransaction, purposeCode, purposeAccess, purposeApprovalForm, purposeApproval} {
 		if seen[purpose] || purpose == "" {
 			t.Errorf("%q is there twice", purpose)
 		}

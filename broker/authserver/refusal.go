@@ -39,7 +39,10 @@ func (r *refusal) reason() string {
 	if r.cause == nil {
 		return r.sentence
 	}
-	text := r.sentence + " (" + r.cause.Error() + ")"
+	return reasonText(r.sentence + " (" + r.cause.Error() + ")")
+}
+
+func reasonText(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxReasonBytes)], "")
 }
 
@@ -98,7 +101,7 @@ func vouchRefusal(err error) *refusal {
 }
 
 // tell turns a refusal into an answer, the one place where that is decided.
-func (s *Server) tell(path string, r *refusal) *answer {
+func (s *Server) tell(route, path string, r *refusal) *answer {
 	a := &answer{status: r.status, wait: r.wait, allow: r.allow, cookies: r.cookies, challenge: r.challenge}
 	switch {
 	case r.back != nil:
@@ -110,7 +113,11 @@ func (s *Server) tell(path string, r *refusal) *answer {
 			a.status = http.StatusUnauthorized // RFC 6749 section 5.2
 		}
 	default:
-		a.page = page.Fault{Title: "Sign-in stopped", Heading: "This sign-in cannot go on", Sentence: r.sentence, RequestID: s.RequestID}.Document()
+		what := "sign-in"
+		if route == RouteApprove || route == RouteApproved {
+			what = "approval"
+		}
+		a.page = page.Fault{Title: "The " + what + " stopped", Heading: "This " + what + " cannot go on", Sentence: r.sentence, RequestID: s.RequestID}.Document()
 	}
 	return a
 }

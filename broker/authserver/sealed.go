@@ -13,6 +13,9 @@ const (
 	purposeTransaction = "transaction"
 	purposeCode        = "code"
 	purposeAccess      = "access"
+
+	purposeApprovalForm = "approval form"
+	purposeApproval     = "approval transaction"
 )
 
 const (
@@ -89,33 +92,46 @@ func (c *consentForm) decode(data []byte) error {
 // A transaction is a sign-in that is under way at Vouch.
 type transaction struct {
 	request
-	granted  Scopes
+	granted Scopes
+	trip
+}
+
+func (t *transaction) encode() []byte {
+	e := newEncoder()
+	t.request.append(e)
+	e.fixed([]byte{byte(t.granted)})
+	t.trip.append(e)
+	return e.data
+}
+
+func (t *transaction) decode(data []byte) error {
+	d := newDecoder(data)
+	t.request.read(d)
+	t.granted = d.scopes()
+	t.trip.read(d)
+	return d.end()
+}
+
+// A trip is a browser's way to Vouch and back.
+type trip struct {
 	browser  hash
 	id       string // the state that Vouch returns
 	verifier [verifierBytes]byte
 	pushed   time.Time // when Vouch was asked, in seconds
 }
 
-func (t *transaction) encode() []byte {
-	e := newEncoder()
-	t.append(e)
-	e.fixed([]byte{byte(t.granted)})
+func (t *trip) append(e *encoder) {
 	e.fixed(t.browser[:])
 	e.text(t.id)
 	e.fixed(t.verifier[:])
 	e.time(t.pushed)
-	return e.data
 }
 
-func (t *transaction) decode(data []byte) error {
-	d := newDecoder(data)
-	t.read(d)
-	t.granted = d.scopes()
+func (t *trip) read(d *decoder) {
 	t.browser = d.hash()
 	t.id = d.text()
 	copy(t.verifier[:], d.fixed(verifierBytes))
 	t.pushed = d.time()
-	return d.end()
 }
 
 // A code is what a client redeems. It wraps Vouch's, which makes it single-use.

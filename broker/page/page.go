@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// style's classes: "go" is the button that agrees, "act" a row of buttons, "warn"
+// style's classes: "code" is a text to take along, "go" the button that agrees, "act" a row of buttons, "warn"
 // a box that warns, "small" what matters less. In forced colours backgrounds are
 // gone, so that boxes keep their edges and "go" takes the colours of what is
 // selected: what agrees never looks like what refuses.
@@ -28,6 +28,7 @@ a{color:var(--go)}
 dl{margin:1rem 0;padding:1rem;background:var(--soft);border:1px solid transparent;border-radius:.5rem}
 dt{font-size:.9rem}dd{margin:0 0 .75rem;font-weight:600}dd:last-child{margin:0}
 code,pre{font:.95em/1.5 ui-monospace,monospace}pre{padding:.75rem 1rem;white-space:pre-wrap;background:var(--soft);border:1px solid transparent;border-radius:.5rem}
+.code{font-size:1.35rem;font-weight:600;text-align:center;user-select:all}
 .small{font-size:.9rem;font-weight:400}
 .warn{padding:.75rem 1rem;background:var(--warn);border:1px solid transparent;border-left:.4rem solid var(--alarm);border-radius:.5rem}
 fieldset{margin:1rem 0;padding:.5rem 1rem;border:1px solid var(--line);border-radius:.5rem}

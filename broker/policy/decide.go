@@ -158,19 +158,29 @@ func (d Decision) settle() Decision {
 }
 
 // MayApprove reports whether this person can give the approval that the decision
-// waits for, and by which name the rule knows them: an entry of Approvers, or
-// without any the requester's own sub. Where there are approvers the requester is
-// none, whatever the rule says.
+// waits for, and by which name the rule knows them; see the function.
 func (d Decision) MayApprove(c Caller) (name string, ok bool) {
-	same := c.Subject != "" && c.Subject == d.requester.Subject
-	email := knownEmail(c.Email)
-	if len(d.Approvers) == 0 {
-		return c.Subject, same && d.Approve != ApproveNone && d.Approve != ""
-	}
-	if same || c.Subject == "" || email != "" && email == knownEmail(d.requester.Email) {
+	if d.Approve == ApproveNone || d.Approve == "" {
 		return "", false
 	}
-	for _, name := range d.Approvers {
+	return MayApprove(d.Approvers, d.requester, c)
+}
+
+// MayApprove reports whether a person can approve what the requester asks for, and
+// by which name: an entry of the rule's approvers, or without any the requester's
+// own sub. Where there are approvers the requester is none, whatever the rule says.
+func MayApprove(approvers []string, requester, c Caller) (name string, ok bool) {
+	email := knownEmail(c.Email)
+	same := c.Subject == requester.Subject || email != "" && email == knownEmail(requester.Email)
+	switch {
+	case c.Subject == "":
+		return "", false
+	case len(approvers) == 0:
+		return c.Subject, c.Subject == requester.Subject
+	case same:
+		return "", false
+	}
+	for _, name := range approvers {
 		if name == c.Subject || name == email {
 			return name, true
 		}
