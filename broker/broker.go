@@ -58,6 +58,7 @@ type Broker struct {
 	config Config
 	fault  error // of the configuration
 	mode   mode
+	tokens *authserver.AccessTokens // in sign-in mode
 	desk   *grant.Desk
 	mcp    *mcp.Server
 
@@ -72,7 +73,7 @@ func New(env Environment) (*Broker, error) {
 	verifier := oauth.NewVerifier(oauth.VerifierConfig{
 		Issuer: config.Issuer, AllowedClientIDs: config.AllowedClientIDs, Upstream: out, Now: env.Now,
 	})
-	b := &Broker{env: env, config: config, fault: fault}
+	b := &Broker{env: env, config: config, fault: fault, tokens: &authserver.AccessTokens{}}
 	if config.signsIn() {
 		b.mode = b.signInMode(&vouch.SignIn{Issuer: config.Issuer, ClientID: config.ClientID, Key: config.Key, Upstream: out}, verifier)
 	} else {

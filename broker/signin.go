@@ -94,7 +94,7 @@ func (s *sealer) Open(purpose, text string, now time.Time) (payload []byte, err 
 // own token names, and how to act for that person at Vouch.
 func (b *Broker) openAccessToken(token secret.String, resource string) (grant.Caller, error) {
 	s := &sealer{box: b.box(resource)}
-	t, err := authserver.OpenAccessToken(s, token, b.env.Now())
+	t, err := b.tokens.Open(s, token, b.env.Now())
 	if err != nil {
 		return grant.Caller{}, fmt.Errorf("%w: %w", oauth.ErrInvalidToken, err)
 	}

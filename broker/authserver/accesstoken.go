@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"mcp-credential-broker/broker/memo"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/strictjson"
 )
@@ -109,23 +110,42 @@ func joinToken(parts [3][]byte) secret.String {
 // OpenAccessToken returns what an access token holds at now. Its error is
 // ErrAccessToken, or wraps it.
 func OpenAccessToken(sealer Sealer, token secret.String, now time.Time) (AccessToken, error) {
+	return new(AccessTokens).Open(sealer, token, now)
+}
+
+// AccessTokens opens access tokens, and remembers what the payloads said that it
+// has read: of the time that opening takes, most is the reading. The seal is opened
+// at each use, and so are expiry, purpose, key and resource asked; and Vouch's
+// token is not kept. The zero value may be used, also concurrently.
+type AccessTokens struct {
+	read memo.Memo[AccessToken] // by the payload, which only this broker can have sealed
+}
+
+// Open is OpenAccessToken.
+func (a *AccessTokens) Open(sealer Sealer, token secret.String, now time.Time) (AccessToken, error) {
 	payload, err := sealer.Open(purposeAccess, token.Reveal(), now)
 	if err != nil {
 		return AccessToken{}, errors.Join(ErrAccessToken, err)
+	}
+	id := memo.IDOf(payload)
+	if known := a.read.Find(id); known != nil {
+		t := *known
+		t.VouchToken = joinToken(newDecoder(payload).parts())
+		return t, nil
 	}
 	t, err := decodeAccessToken(payload)
 	if err != nil {
 		return AccessToken{}, errors.Join(ErrAccessToken, err)
 	}
+	kept := t
+	kept.VouchToken = secret.String{}
+	a.read.Keep(id, &kept)
 	return t, nil
 }
 
 func decodeAccessToken(payload []byte) (AccessToken, error) {
 	d := newDecoder(payload)
-	var parts [3][]byte
-	for i := range parts {
-		parts[i] = []byte(d.text())
-	}
+	parts := d.parts()
 	name, host, idHash := d.text(), d.text(), d.hash()
 	asked, granted := d.scopes(), d.scopes()
 	if err := d.end(); err != nil {
@@ -134,6 +154,14 @@ func decodeAccessToken(payload []byte) (AccessToken, error) {
 	t, err := readParts(parts)
 	t.ClientName, t.ClientHost, t.ClientIDHash, t.Asked, t.Granted = name, host, idHash, asked, granted
 	return t, err
+}
+
+// parts are those of Vouch's token.
+func (d *decoder) parts() (parts [3][]byte) {
+	for i := range parts {
+		parts[i] = []byte(d.text())
+	}
+	return parts
 }
 
 // readClaims reads the claims of a token of Vouch. It verifies nothing: the

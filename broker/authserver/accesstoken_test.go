@@ -16,7 +16,7 @@ import (
 // realBox is the seal that a broker has in earnest.
 type realBox struct{ seal.Box }
 
-func newRealBox(t *testing.T) realBox {
+func newRealBox(t testing.TB) realBox {
 	t.Helper()
 	text, err := p256.Generate()
 	if err != nil {

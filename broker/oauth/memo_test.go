@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"mcp-credential-broker/broker/memo"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -32,12 +32,6 @@ type countingES256 struct {
 func (m *countingES256) VerifyES256(message string, signature []byte, key *Key) error {
 	m.checked.Add(1)
 	return verifyNatively(message, signature, key)
-}
-
-func (m *memo) size() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.young) + len(m.old)
 }
 
 func TestMemoSparesTheSignatureOnly(t *testing.T) {
@@ -216,9 +210,9 @@ func TestMemoTakesNoForgeries(t *testing.T) {
 	i, v := warm(t)
 	token := i.mint(nil, nil)
 	expect(t, i, v, token, "ok", 0)
-	size := v.memo.size()
+	size := v.memo.Len()
 	forger := newKey(t)
-	for n := range 4 * memoGeneration {
+	for n := range 4 * memo.Generation {
 		body := change{"jti": fmt.Sprint(n)}
 		good := sign(t, forger, encodeJSON(t, header()), encodeJSON(t, body.apply(i.claims())))
 		expect(t, i, v, good, "invalid", 0)
@@ -231,32 +225,12 @@ func TestMemoTakesNoForgeries(t *testing.T) {
 			t.Error("accepted")
 		}
 	}
-	if got := v.memo.size(); got != size {
+	if got := v.memo.Len(); got != size {
 		t.Errorf("%d tokens remembered, want %d", got, size)
 	}
 	es256 := countSignatures(t)
 	expect(t, i, v, token, "ok", 0)
 	if n := es256.checked.Load(); n != 0 {
 		t.Error("forged tokens pushed out the good one")
-	}
-}
-
-// TestMemoIsBounded: it holds two generations, and keeps what is in use.
-func TestMemoIsBounded(t *testing.T) {
-	var m memo
-	used := sha256.Sum256([]byte("used"))
-	want := &statement{kid: "used"}
-	m.keep(used, want)
-	for n := range 10 * memoGeneration {
-		m.keep(sha256.Sum256(fmt.Append(nil, n)), &statement{})
-		if m.find(used) != want {
-			t.Fatalf("forgotten after %d others", n)
-		}
-		if size := m.size(); size > 2*memoGeneration {
-			t.Fatalf("%d tokens", size)
-		}
-	}
-	if m.find(sha256.Sum256([]byte("0"))) != nil {
-		t.Error("the first of many is still there")
 	}
 }

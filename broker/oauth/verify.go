@@ -11,7 +11,6 @@ package oauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"mcp-credential-broker/broker/memo"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -75,7 +75,22 @@ type Verifier struct {
 	parser         *jwt.Parser
 	validator      *jwt.Validator
 	keys           keyCache
-	memo           memo
+	// memo remembers what tokens said whose signature was verified. That spares a
+	// client that calls again the parsing and the signature, and nothing else:
+	// times, issuer, audience, binding and key are asked again at each use.
+	memo memo.Memo[statement]
+}
+
+// A statement is what a token says, and after its signature was checked the key
+// that signed it. It does not change once it is remembered, and does not hold the
+// token.
+type statement struct {
+	kid    string
+	claims accessClaims
+	key    *Key // nil: nothing vouches for the claims yet
+	// resource is one that the token was found to be for; empty for none. The
+	// answer depends on nothing else that could change.
+	resource string
 }
 
 // NewVerifier makes a Verifier. It fetches nothing yet.
@@ -107,8 +122,8 @@ func (v *Verifier) Verify(ctx context.Context, token secret.String, resource str
 	if len(token.Reveal()) > maxTokenBytes {
 		return Caller{}, errNoJWT
 	}
-	id := sha256.Sum256([]byte(token.Reveal()))
-	known := v.memo.find(id)
+	id := memo.IDOf([]byte(token.Reveal()))
+	known := v.memo.Find(id)
 	said, err := v.verify(ctx, token, known, func(s *statement) error {
 		switch {
 		case s.claims.bound:
@@ -126,7 +141,7 @@ func (v *Verifier) Verify(ctx context.Context, token secret.String, resource str
 	}
 	if said != known {
 		said.resource = resource
-		v.memo.keep(id, said)
+		v.memo.Keep(id, said)
 	}
 	return said.caller(token), nil
 }

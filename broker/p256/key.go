@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -36,6 +37,14 @@ type Key struct {
 	d          *[coordinateBytes]byte // behind a pointer, which fmt prints as an address even where it does not ask Format
 	public     JWK
 	thumbprint string
+	derived    *derivations
+}
+
+// derivations are the keys that were derived so far. There are as many as uses in
+// this program.
+type derivations struct {
+	mu     sync.Mutex
+	byInfo map[string][]byte
 }
 
 // newKey makes the Key with the private part d. It is by crypto/ecdh, although the
@@ -48,7 +57,7 @@ func newKey(d []byte) (*Key, error) {
 	point := private.PublicKey().Bytes() // uncompressed, SEC 1 section 2.3.3
 	x, y := point[1:1+coordinateBytes], point[1+coordinateBytes:]
 	public := JWK{Type: "EC", Curve: "P-256", X: encode(x), Y: encode(y)}
-	return &Key{(*[coordinateBytes]byte)(d), public, public.Thumbprint()}, nil
+	return &Key{(*[coordinateBytes]byte)(d), public, public.Thumbprint(), &derivations{byInfo: map[string][]byte{}}}, nil
 }
 
 // PublicJWK returns the public key with its required members only, as it goes
@@ -112,12 +121,19 @@ func (k *Key) Sign(message string) ([]byte, error) {
 
 // Derive returns 32 bytes for the one use that info names: HKDF-SHA-256 over the
 // private part, without salt (RFC 5869). The bytes of one info tell nothing
-// about those of another, nor about the key.
+// about those of another, nor about the key. They are derived once and kept for as
+// long as the key: info must be fixed text, and the bytes must not be changed.
 func (k *Key) Derive(info string) ([]byte, error) {
+	k.derived.mu.Lock()
+	defer k.derived.mu.Unlock()
+	if derived := k.derived.byInfo[info]; derived != nil {
+		return derived, nil
+	}
 	derived, err := hkdf.Key(sha256.New, k.d[:], nil, info, derivedBytes)
 	if err != nil {
 		return nil, fmt.Errorf("key derivation: %w", err)
 	}
+	k.derived.byInfo[info] = derived
 	return derived, nil
 }
 

@@ -20,7 +20,7 @@ const coldTime = 30 * time.Second
 // compilation of the code, the start of the program, and one tools/list whose
 // token is verified with keys that have to be fetched.
 func cold(ctx context.Context, sides map[string]*side, names []string, n length) error {
-	starts := job{title: "a fresh process, from its start to its first answer", sides: names}
+	starts := job{title: coldTitle, sides: names}
 	answers := job{title: "its first answer, from the request on", sides: names}
 	fromStart, fromRequest := make(map[string][]sample), make(map[string][]sample)
 	for range n.cold {

@@ -2,9 +2,11 @@
 
 // Command bench compares, in one run and round by round, the Worker with the
 // same three tools on the official TypeScript SDK, with stock workers.Serve and
-// with an empty Worker. OTHER=FOLDER/worker.mjs compares it with another build of
-// itself instead. What counts are the ratios: the machine's speed and noise
+// with an empty Worker. What counts are the ratios: the machine's speed and noise
 // are in all of them.
+//
+// OTHER=FOLDER/worker.mjs compares it with another build of itself instead, and
+// JOB=TEXT leaves out the jobs whose title does not have the text.
 package main
 
 import (
@@ -12,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -44,6 +47,7 @@ const (
 	other          = "other build"
 	otherInSignIn  = "other build, sign-in"
 	awsCredentials = "get-aws-credentials"
+	coldTitle      = "a fresh process, from its start to its first answer"
 	waitingTitle   = awsCredentials + ", 200 waiting 200ms"
 )
 
@@ -108,10 +112,17 @@ func compare(ctx context.Context, all []*side, jobs []job, fresh []string, n len
 	}
 	fmt.Println("Each side refuses what the others refuse, and answers what they answer.")
 	fmt.Printf("%d rounds of %d calls, %d at a time.%s\n", n.rounds, n.calls, concurrency, legend)
+	only := os.Getenv("JOB")
 	for _, j := range jobs {
+		if !strings.Contains(j.title, only) {
+			continue
+		}
 		if err := j.run(ctx, sides, n); err != nil {
 			return err
 		}
+	}
+	if !strings.Contains(coldTitle, only) {
+		return nil
 	}
 	return cold(ctx, sides, fresh, n)
 }
