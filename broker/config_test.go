@@ -148,3 +148,16 @@ func TestDefaultRedirects(t *testing.T) {
 		t.Errorf("redirect URIs %q", c.AllowedRedirectURIs)
 	}
 }
+
+// TestAgentName: what CloudTrail shows for an agent says that the name is a
+// client's own word, and fits STS's alphabet.
+func TestAgentName(t *testing.T) {
+	for name, want := range map[string]string{
+		"Claude Code": "mcp/Claude Code", "Größe ✓ (x)": "mcp/Gre  x", "": "mcp/unnamed", "日本": "mcp/unnamed",
+		strings.Repeat("x", 200): "mcp/" + strings.Repeat("x", 124),
+	} {
+		if got := agentName(name); got != want {
+			t.Errorf("%q becomes %q, want %q", name, got, want)
+		}
+	}
+}

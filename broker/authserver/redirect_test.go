@@ -162,6 +162,8 @@ func TestCheckDocumentURL(t *testing.T) {
 		"https://xn--bcher-kva.example/c":       "xn--bcher-kva.example",
 		"https://local.example/.well-known/x..": "local.example",
 		"https://10.0.0.1.example/c":            "10.0.0.1.example",
+
+		"https://" + strings.Repeat("x.", 123) + "example/c": strings.Repeat("x.", 123) + "example",
 	}
 	for id, want := range good {
 		if host, err := c.checkDocumentURL(id); err != nil || host != want {
@@ -179,7 +181,7 @@ func TestCheckDocumentURL(t *testing.T) {
 		"https://localhost/c", "https://LOCALHOST/c", "https://localhost./c", "https://x.localhost/c", "https://intranet/c", "https://printer.local/c", "https://x.internal/c", "https://router.home.arpa/c", "https://1.0.0.127.in-addr.arpa/c", "https://x.onion/c",
 		"https://app.example./c", "https://.app.example/c", "https://app..example/c", "https://app.ex%61mple/c", "https://app.example%2eevil/c", "https://app\\.example/c", "https://app.example\\c", "https://bücher.example/c", "https://app.example/c d", "https://app.example/\nc",
 		"https://broker.example/c", "https://BROKER.example/c", "https://broker.example:443/c",
-		"https://app.example/" + strings.Repeat("x", 1536),
+		"https://app.example/" + strings.Repeat("x", 1536), "https://" + strings.Repeat("x.", 124) + "example/c",
 	}
 	for _, id := range bad {
 		if host, err := c.checkDocumentURL(id); err == nil {

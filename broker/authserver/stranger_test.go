@@ -1,6 +1,7 @@
 package authserver_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"mcp-credential-broker/broker/authserver"
 )
@@ -261,12 +263,17 @@ func TestLogLines(t *testing.T) {
 			f.postJSON(`{"redirect_uris":["https://` + strings.Repeat("x.", 100) + `example/` + strings.Repeat("x", 250) + `"]}`)
 		},
 	}
+	sealed, _ := b.open(f.query(f.newApp()))
+	requests = append(requests, func() {
+		f.vouch.fail = errors.New(strings.Repeat("é", 800)) // a host may say much about what failed
+		b.press("allow", sealed, "aws")
+	})
 	for i, request := range requests {
 		f.events = nil
 		request()
 		e := f.lastEvent()
 		size := len(e.Route) + len(e.Error) + len(e.Reason) + len(e.ClientName) + len(e.ClientHost) + len(e.ClientID) + len(e.RedirectHost)
-		if size > 1000 || strings.ContainsAny(e.Reason+e.Route+e.ClientName, "\n\r") {
+		if size > 1000 || strings.ContainsAny(e.Reason+e.Route+e.ClientName, "\n\r") || !utf8.ValidString(e.Reason) {
 			t.Errorf("%d: %d bytes: %+v", i, size, e)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/upstream"
 )
 
 func TestVerifyReturnsTheCaller(t *testing.T) {
@@ -334,4 +335,26 @@ func BenchmarkVerifyWithoutSignature(b *testing.B) {
 			b.Fatal("accepted")
 		}
 	}
+}
+
+// TestExpiresMeanwhile: a token whose end comes while its keys are fetched is over.
+func TestExpiresMeanwhile(t *testing.T) {
+	i := newIssuer(t, newClock())
+	token := i.mint(nil, change{"exp": i.clock.now().Unix() - 50}) // the clocks' allowance covers that, for now
+	if _, err := i.verifier().Verify(context.Background(), token, testResource); err != nil {
+		t.Fatal(err)
+	}
+	late := &slowIssuer{i}
+	v := NewVerifier(VerifierConfig{Issuer: testIssuer, Upstream: upstream.Client{Fetcher: late, Now: i.clock.now}, Now: i.clock.now})
+	if _, err := v.Verify(context.Background(), token, testResource); !errors.Is(err, ErrInvalidToken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A slowIssuer takes its time to answer.
+type slowIssuer struct{ *issuer }
+
+func (s *slowIssuer) Fetch(ctx context.Context, r upstream.Request) (*upstream.Response, error) {
+	defer s.clock.advance(12 * time.Second)
+	return s.issuer.Fetch(ctx, r)
 }
