@@ -159,7 +159,7 @@ func TestConsentPage(t *testing.T) {
 			t.Errorf("%s: the name is not small and second: %s", name, page.body)
 		}
 		deny, allow := strings.Index(page.body, `value="deny"`), strings.Index(page.body, `value="allow"`)
-		if deny < 0 || allow < deny || strings.Count(page.body, "<button") != 3 || strings.Index(page.body, "<button disabled hidden>") > deny {
+		if deny < 0 || allow < deny || strings.Count(page.body, "<button") != 3 || strings.Index(page.body, "<button hidden formmethod=\"dialog\">") > deny {
 			t.Errorf("%s: Enter on a box would agree: %s", name, page.body)
 		}
 	}

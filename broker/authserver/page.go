@@ -58,8 +58,9 @@ func (c Config) consentPage(app *client, req *request, sealed string) string {
 }
 
 // buttons end the form. Enter on a box presses the first button of a form: that
-// one does nothing, and where a browser passes over it the next one refuses.
-const buttons = `<div class="act"><button disabled hidden></button>
+// one would close a dialog, and there is none; where a browser passes over it the
+// next one refuses.
+const buttons = `<div class="act"><button hidden formmethod="dialog"></button>
 <button name="decision" value="deny">Refuse</button>
 <button class="go" name="decision" value="allow">Allow and sign in</button></div>
 </form>
