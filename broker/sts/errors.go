@@ -14,6 +14,9 @@ var (
 	ErrRole = errors.New("role ARN is not valid")
 	// ErrRegion says that a region is not one of the partition's.
 	ErrRegion = errors.New("region does not belong to the partition")
+	// ErrPolicies says that session policies are larger than STS takes, or hold
+	// characters that it does not.
+	ErrPolicies = errors.New("session policies are not valid")
 	// ErrInput says that another input breaks a constraint of the action.
 	ErrInput = errors.New("AssumeRoleWithWebIdentity input is not valid")
 	// ErrMalformed says that STS reported success with an answer that cannot be

@@ -53,6 +53,8 @@ type Input struct {
 	DurationSeconds int
 	// Region is one of the role's partition; empty is its DefaultRegion.
 	Region string
+	// Policies narrow the session.
+	Policies SessionPolicies
 }
 
 // Credentials are temporary credentials for AWS.
@@ -68,7 +70,7 @@ type Credentials struct {
 
 // AssumeRoleWithWebIdentity exchanges an ID token for the role's credentials.
 //
-// Errors: ErrRole, ErrRegion and ErrInput before anything is sent; those of
+// Errors: ErrRole, ErrRegion, ErrPolicies and ErrInput before anything is sent; those of
 // upstream.Client; *Error for a refusal; ErrMalformed for a success that cannot
 // be read or is not whole.
 func (c Client) AssumeRoleWithWebIdentity(ctx context.Context, in Input) (*Credentials, error) {
@@ -121,11 +123,10 @@ func (in Input) check() error {
 	case len(token) < minTokenLength, len(token) > maxTokenLength:
 		return fmt.Errorf("%w: token length", ErrInput)
 	case in.DurationSeconds == 0:
-		return nil
 	case in.DurationSeconds < minDurationSeconds, in.DurationSeconds > maxDurationSeconds:
 		return fmt.Errorf("%w: duration", ErrInput)
 	}
-	return nil
+	return CheckSessionPolicies(in.Policies)
 }
 
 // form encodes the parameters. One that is not wanted has no key at all: STS
@@ -141,6 +142,7 @@ func (in Input) form() []byte {
 	if in.DurationSeconds != 0 {
 		form.Set("DurationSeconds", strconv.Itoa(in.DurationSeconds))
 	}
+	in.Policies.addTo(form)
 	return []byte(form.Encode())
 }
 

@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awssts "github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/sts"
@@ -22,6 +24,13 @@ import (
 )
 
 const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2ln"
+
+const (
+	readOnly = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+	aPolicy  = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}`
+)
+
+func repeat(s string, n int) []string { return slices.Repeat([]string{s}, n) }
 
 var role = sts.RoleARN{Partition: "aws", Account: "123456789012", Path: "/", Name: "Deploy"}
 
@@ -86,6 +95,12 @@ func (s *server) callSDK(in sts.Input) (*awssts.AssumeRoleWithWebIdentityOutput,
 		RoleSessionName:  aws.String(in.SessionName),
 		WebIdentityToken: aws.String(in.Token.Reveal()),
 	}
+	if in.Policies.Inline != "" {
+		params.Policy = aws.String(in.Policies.Inline)
+	}
+	for _, arn := range in.Policies.ARNs {
+		params.PolicyArns = append(params.PolicyArns, types.PolicyDescriptorType{Arn: aws.String(arn)})
+	}
 	if in.DurationSeconds != 0 {
 		params.DurationSeconds = aws.Int32(int32(in.DurationSeconds))
 	}
@@ -109,11 +124,15 @@ func (fromMemory) Do(r *http.Request) (*http.Response, error) {
 
 func TestRequestIsThatOfSDK(t *testing.T) {
 	tests := map[string]func(*sts.Input){
-		"least":     func(*sts.Input) {},
-		"duration":  func(in *sts.Input) { in.DurationSeconds = 43200 },
-		"escaping":  func(in *sts.Input) { in.SessionName = "a+b=c,d.e@f_g-h" },
-		"odd path":  func(in *sts.Input) { in.Role.Path = "/a&b=c#d?e%41+~*'()/" },
-		"odd token": func(in *sts.Input) { in.Token = secret.New("a&Policy={} +%0d\r\nß") },
+		"least":    func(*sts.Input) {},
+		"duration": func(in *sts.Input) { in.DurationSeconds = 43200 },
+		"escaping": func(in *sts.Input) { in.SessionName = "a+b=c,d.e@f_g-h" },
+		"odd path": func(in *sts.Input) { in.Role.Path = "/a&b=c#d?e%41+~*'()/" },
+		"level": func(in *sts.Input) {
+			in.Policies.ARNs = []string{sts.ManagedPolicy("aws", "ReadOnlyAccess"), "arn:aws:iam::123456789012:policy/a+b=c,d.e@f"}
+		},
+		"inline policy": func(in *sts.Input) { in.Policies.Inline = aPolicy + " \t\r\n\u00e9&=+%" },
+		"odd token":     func(in *sts.Input) { in.Token = secret.New("a&Policy={} +%0d\r\nß") },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +195,22 @@ func TestInputIsCheckedBeforeTheCall(t *testing.T) {
 		"least of everything": {func(in *sts.Input) {
 			*in = sts.Input{Role: role, SessionName: "ab", Token: secret.New("abcd"), DurationSeconds: 900}
 		}, nil},
-		"own region": {func(in *sts.Input) { in.Region = "eu-west-1" }, nil},
+		"ARN too short":         {func(in *sts.Input) { in.Policies.ARNs = []string{"arn:aws:iam::aws:p"} }, sts.ErrPolicies},
+		"ARN with a line break": {func(in *sts.Input) { in.Policies.ARNs = []string{"arn:aws:iam::aws:policy/\nX"} }, sts.ErrPolicies},
+		"eleven ARNs":           {func(in *sts.Input) { in.Policies.ARNs = repeat(readOnly, 11) }, sts.ErrPolicies},
+		"ten ARNs":              {func(in *sts.Input) { in.Policies.ARNs = repeat(readOnly, 10) }, nil},
+		"longest policy":        {func(in *sts.Input) { in.Policies.Inline = strings.Repeat("é", 2048) }, nil},
+		"policy too long":       {func(in *sts.Input) { in.Policies.Inline = strings.Repeat("é", 2049) }, sts.ErrPolicies},
+		"longest together": {func(in *sts.Input) {
+			in.Policies = sts.SessionPolicies{ARNs: []string{readOnly}, Inline: strings.Repeat("a", 2048-len(readOnly))}
+		}, nil},
+		"too long together": {func(in *sts.Input) {
+			in.Policies = sts.SessionPolicies{ARNs: []string{readOnly}, Inline: strings.Repeat("a", 2049-len(readOnly))}
+		}, sts.ErrPolicies},
+		"policy with a null":            {func(in *sts.Input) { in.Policies.Inline = "{\x00}" }, sts.ErrPolicies},
+		"policy with wide letters":      {func(in *sts.Input) { in.Policies.Inline = "{\u0100}" }, sts.ErrPolicies},
+		"policy of another text coding": {func(in *sts.Input) { in.Policies.Inline = "{\xe9}" }, sts.ErrPolicies},
+		"own region":                    {func(in *sts.Input) { in.Region = "eu-west-1" }, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

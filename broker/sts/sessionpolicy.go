@@ -1,0 +1,68 @@
+package sts
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Bounds of session policies (AWS STS API reference, AssumeRoleWithWebIdentity).
+const (
+	maxPolicyARNs = 10
+	minARN        = 20
+	// maxPolicies holds for the characters of the inline policy and of all ARNs
+	// together.
+	maxPolicies = 2048
+)
+
+// SessionPolicies narrow a session: it may do what its role and all of these
+// allow. The zero value narrows nothing.
+type SessionPolicies struct {
+	// ARNs are of managed policies in the role's account or AWS's own.
+	ARNs []string
+	// Inline is a policy as JSON text, passed on byte for byte.
+	Inline string
+}
+
+// CheckSessionPolicies holds policies to the sizes and characters that STS takes.
+// Its error is ErrPolicies.
+func CheckSessionPolicies(p SessionPolicies) error {
+	size := utf8.RuneCountInString(p.Inline)
+	for _, arn := range p.ARNs {
+		size += len(arn)
+		if len(arn) < minARN || strings.ContainsFunc(arn, notGraphic) {
+			return fmt.Errorf("%w: ARN", ErrPolicies)
+		}
+	}
+	switch {
+	case len(p.ARNs) > maxPolicyARNs:
+		return fmt.Errorf("%w: number of ARNs", ErrPolicies)
+	case size > maxPolicies:
+		return fmt.Errorf("%w: size", ErrPolicies)
+	case !utf8.ValidString(p.Inline), strings.ContainsFunc(p.Inline, notPolicyText):
+		return fmt.Errorf("%w: characters", ErrPolicies)
+	}
+	return nil
+}
+
+// notPolicyText is outside of [\u0009\u000A\u000D\u0020-\u00FF].
+func notPolicyText(r rune) bool {
+	return r > 0xff || r < ' ' && r != '\t' && r != '\n' && r != '\r'
+}
+
+// ManagedPolicy is the ARN of one of AWS's own policies, such as ReadOnlyAccess,
+// in a partition.
+func ManagedPolicy(partition, name string) string {
+	return "arn:" + partition + ":iam::aws:policy/" + name
+}
+
+func (p SessionPolicies) addTo(form url.Values) {
+	for i, arn := range p.ARNs {
+		form.Set("PolicyArns.member."+strconv.Itoa(i+1)+".arn", arn)
+	}
+	if p.Inline != "" {
+		form.Set("Policy", p.Inline)
+	}
+}
