@@ -84,6 +84,9 @@ func New(env Environment) (*Broker, error) {
 		Vouch:     vouch.Client{Issuer: config.Issuer, Upstream: out},
 		STS:       sts.Client{Upstream: out, EndpointOverride: config.STSEndpoint},
 		AWSRegion: config.AWSRegion,
+		Policy:    config.Policy,
+		Guide:     config.Policy == nil && !config.signsIn(),
+		Freeze:    config.Freeze,
 		Now:       env.Now,
 		Log:       b.log,
 	})

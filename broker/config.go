@@ -11,6 +11,7 @@ import (
 	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/sts"
 )
@@ -67,6 +68,10 @@ type Config struct {
 	AllowedOrigins []string
 	// AWSRegion is the STS region when a call names none. Empty: the partition's.
 	AWSRegion string
+	// Policy says who gets what; nil without POLICY.
+	Policy *policy.Policy
+	// Freeze refuses every credential with this text, if it is not empty.
+	Freeze string
 	// STSEndpoint overrides the regional STS endpoints when it is not empty.
 	STSEndpoint string
 }
@@ -84,6 +89,7 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 
 		AllowedRedirectURIs: defaultRedirectURIs,
 		AWSRegion:           getenv("AWS_REGION"),
+		Freeze:              getenv("FREEZE"),
 		STSEndpoint:         strings.TrimSuffix(getenv("AWS_ENDPOINT_URL_STS"), "/"),
 	}
 	var faults []error
@@ -160,6 +166,12 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 		if u, err := url.Parse(o); o != "*" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != o) {
 			fault("ALLOWED_ORIGINS", "must list origins such as https://claude.ai, separated by commas, or be *")
 			break
+		}
+	}
+	if document := getenv("POLICY"); document != "" {
+		var err error
+		if c.Policy, err = policy.Compile([]byte(document)); err != nil { // the document is no secret
+			faults = append(faults, fmt.Errorf("POLICY is invalid: %w", err))
 		}
 	}
 	if c.AWSRegion != "" && !sts.ValidRegion(c.AWSRegion) {

@@ -42,7 +42,8 @@ func relayMode(c Config, verifier *oauth.Verifier) mode {
 				err = errNotAdmitted
 			}
 			return grant.Caller{
-				Subject: caller.Subject, Email: caller.Email, ClientID: caller.ClientID,
+				Subject: caller.Subject, Email: caller.Email, EmailVerified: caller.EmailVerified, Expires: caller.Expires, AuthTime: caller.AuthTime,
+				ClientID: caller.ClientID, Clients: named(caller.ClientID),
 				Auth: vouch.Bearer{Token: token},
 				// There are no scopes in this mode: whoever may call may ask for everything.
 				Asked: authserver.AllScopes, Granted: authserver.AllScopes,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,11 +102,19 @@ func (b *Broker) openAccessToken(token secret.String, resource string) (grant.Ca
 	if !authserver.Admits(b.config.AllowedEmails, t.Email, t.EmailVerified) { // off the list since the sign-in
 		return grant.Caller{}, errNotAdmitted
 	}
+	notary := b.notary(resource)
 	return grant.Caller{
-		Subject: t.Subject, Email: t.Email, ClientID: fmt.Sprintf("sha256:%x", t.ClientIDHash[:8]), ClientName: t.ClientName,
-		Auth:  vouch.Signed{Token: t.VouchToken, Key: s.opened, Source: agentName(t.ClientName), Now: b.env.Now},
+		Subject: t.Subject, Email: t.Email, EmailVerified: t.EmailVerified, Expires: t.Expires, AuthTime: t.AuthTime, SignIn: t.SignIn,
+		ClientID: fmt.Sprintf("sha256:%x", t.ClientIDHash[:8]), ClientName: t.ClientName, ClientHost: t.ClientHost, Clients: named(t.ClientHost, t.ClientName),
+		Auth:      vouch.Signed{Token: t.VouchToken, Key: s.opened, Source: agentName(t.ClientName), Now: b.env.Now},
+		Approvals: &notary, ClientIDHash: t.ClientIDHash,
 		Asked: t.Asked, Granted: t.Granted,
 	}, nil
+}
+
+// named leaves out empty names: a rule could mean them by no name.
+func named(names ...string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
 }
 
 // agentPrefix marks names that a client gave itself: without it one could call

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/sts"
 	"mcp-credential-broker/broker/vouch"
 )
@@ -15,10 +17,11 @@ import (
 type awsCredentials struct {
 	Version         int
 	AccessKeyId     string
-	SecretAccessKey string
-	SessionToken    string
+	SecretAccessKey string `json:",omitempty"`
+	SessionToken    string `json:",omitempty"`
 	Expiration      string // RFC 3339, UTC
 	AssumedRoleArn  string
+	delivery
 }
 
 func awsTool() tool {
@@ -29,6 +32,7 @@ func awsTool() tool {
 		// It mints a credential, so it is not read-only: claiming that would invite approval without asking.
 		annotations: mcp.Annotations{OpenWorldHint: true},
 		scope:       authserver.ScopeAWS,
+		formats:     format.AWSNames(),
 		prepare:     prepareAWS,
 	}
 }
@@ -55,7 +59,8 @@ func prepareAWS(d *Desk, in arguments) (w credential, err error) {
 	if _, err = sts.Endpoint(input.Role.Partition, input.Region); err != nil {
 		return w, invalid("region must be an AWS region of the role's partition, %s", input.Role.Partition)
 	}
-	w.mint = func(ctx context.Context, c *call) (any, error) { return c.assumeRole(ctx, input) }
+	w.request = policy.Request{Kind: policy.AWS, RoleARN: w.target.RoleARN, Seconds: input.DurationSeconds}
+	w.mint = func(ctx context.Context, c *call) (minted, error) { return c.assumeRole(ctx, input) }
 	return w, nil
 }
 
@@ -68,18 +73,31 @@ func (d *Desk) defaultRegion(partition string) string {
 	return sts.DefaultRegion(partition)
 }
 
+// policiesOf narrow a session to a level, as Vouch's own command line does for an
+// agent. A level that is none of them gets least.
+func policiesOf(level policy.Level, partition string) sts.SessionPolicies {
+	switch level {
+	case policy.Write:
+		return sts.SessionPolicies{}
+	case policy.Read:
+		return sts.SessionPolicies{ARNs: []string{sts.ManagedPolicy(partition, "ReadOnlyAccess")}}
+	}
+	return sts.SessionPolicies{ARNs: []string{sts.ManagedPolicy(partition, "job-function/ViewOnlyAccess")}}
+}
+
 // assumeRole has Vouch vouch for the person to one role, and STS turn that into
 // credentials of the role.
-func (c *call) assumeRole(ctx context.Context, in sts.Input) (any, error) {
+func (c *call) assumeRole(ctx context.Context, in sts.Input) (m minted, err error) {
 	var id *vouch.IDToken
-	err := c.hop(ctx, hopVouch, false, func(ctx context.Context) (err error) {
+	err = c.hop(ctx, hopVouch, false, func(ctx context.Context) (err error) {
 		id, err = c.desk.config.Vouch.AWSToken(ctx, c.caller.Auth, in.Role.String())
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return m, err
 	}
-	in.Token = id.Token
+	in.Token, in.DurationSeconds = id.Token, c.decision.Seconds
+	in.Policies = policiesOf(c.decision.Level, in.Role.Partition)
 	in.SessionName = sts.SessionName(sts.UnverifiedSubject(id.Token))
 	var got *sts.Credentials
 	err = c.hop(ctx, hopSTS, true, func(ctx context.Context) (err error) {
@@ -87,15 +105,27 @@ func (c *call) assumeRole(ctx context.Context, in sts.Input) (any, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	c.record.Issued = &issued{AccessKeyID: got.AccessKeyID}
-	return awsCredentials{
+	whole := awsCredentials{
 		Version:         1,
 		AccessKeyId:     got.AccessKeyID,
 		SecretAccessKey: got.SecretAccessKey.Reveal(),
 		SessionToken:    got.SessionToken.Reveal(),
 		Expiration:      got.Expiration.UTC().Format(time.RFC3339),
 		AssumedRoleArn:  got.AssumedRoleARN,
+	}
+	return minted{
+		whole: whole,
+		bare: func(d delivery) any {
+			bare := whole
+			bare.SecretAccessKey, bare.SessionToken, bare.delivery = "", "", d
+			return bare
+		},
+		text: format.AWS{
+			AccessKeyID: got.AccessKeyID, SecretAccessKey: got.SecretAccessKey, SessionToken: got.SessionToken,
+			Expiration: got.Expiration, Section: c.record.Target.Profile,
+		}.Text,
 	}, nil
 }

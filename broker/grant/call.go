@@ -2,29 +2,36 @@ package grant
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 
 	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/vouch"
 )
 
 // A call is one tool call on its way.
 type call struct {
-	desk   *Desk
-	caller Caller
-	record *record
+	desk     *Desk
+	caller   Caller
+	options  options
+	decision policy.Decision
+	record   *record
 }
 
 // Run makes one call on behalf of who, and records it. With ErrSignInEnded there
 // is a Result all the same. A panic is recorded and not recovered here.
 func (d *Desk) Run(ctx context.Context, who Caller, in *mcp.Call) (mcp.Result, error) {
-	c := &call{d, who, newRecord(d.config.Now(), who, in)}
+	c := &call{desk: d, caller: who, record: newRecord(d.config.Now(), who, in)}
 	defer func() { d.config.Log(c.record) }() // even when the call panics
-	value, err := c.run(ctx, d.tool(in.Tool), in)
+	result, err := c.run(ctx, d.tool(in.Tool), in)
 	if err == nil {
-		c.record.Outcome, c.record.Status = "issued", http.StatusOK
-		return mcp.Result{Structured: value}, nil
+		return result, nil
+	}
+	if errors.Is(err, errAsked) {
+		c.record.Outcome, c.record.Status = "asked", http.StatusOK
+		return result, nil
 	}
 	f := c.explain(err)
 	c.record.fail(f, err)
@@ -44,24 +51,80 @@ func (c *call) relays() bool {
 	return relays
 }
 
-// run is the path of every call: scope, arguments, what they ask for, credential.
-func (c *call) run(ctx context.Context, t *tool, in *mcp.Call) (any, error) {
-	if in.RequestState != "" {
-		return nil, errState
+// run is the path of every call.
+func (c *call) run(ctx context.Context, t *tool, in *mcp.Call) (mcp.Result, error) {
+	if t.tell != nil {
+		return c.answer(t, in)
 	}
-	if !c.caller.Granted.Has(t.scope) {
-		return nil, errDeclined
-	}
-	arguments, err := parseArguments(in.Arguments, t.schema("input.properties"))
+	wanted, arguments, err := c.settle(t, in.Arguments)
 	if err != nil {
-		return nil, err
+		return mcp.Result{}, err
 	}
-	wanted, err := t.prepare(c.desk, arguments)
+	if ask, err := c.approve(t, arguments, wanted, in); err != nil {
+		return mcp.Result{Ask: ask}, err
+	}
+	if !c.withinLimit(ctx, t) {
+		return mcp.Result{}, errTooOften
+	}
+	credential, err := wanted.mint(ctx, c)
+	if err != nil {
+		return mcp.Result{}, err
+	}
+	result, err := c.render(credential)
+	if err != nil {
+		return mcp.Result{}, err
+	}
+	c.record.Outcome, c.record.Status = "issued", http.StatusOK
+	return result, nil
+}
+
+// settle is all that comes before an approval and the credential, in this order:
+// the scope, the arguments, what they ask for, the policy. It does no I/O:
+// explain-access goes the same way.
+func (c *call) settle(t *tool, object json.RawMessage) (credential, arguments, error) {
+	if !c.caller.Granted.Has(t.scope) {
+		c.record.Decision = deny
+		return credential{}, nil, errDeclined
+	}
+	in, err := parseArguments(object, t.schema("input.properties"))
+	if err != nil {
+		return credential{}, nil, err
+	}
+	if c.options, err = readOptions(in, t.formats); err != nil {
+		return credential{}, nil, err
+	}
+	c.record.Purpose, c.record.SealedTo = c.options.purpose, c.options.sealTo.String()
+	wanted, err := t.prepare(c.desk, in)
 	c.record.Target = wanted.target
 	if err != nil {
-		return nil, err
+		return credential{}, nil, err
 	}
-	return wanted.mint(ctx, c)
+	wanted.request.Tool, wanted.request.SealTo = t.name, c.options.sealTo.String()
+	c.decision = c.desk.decide(c.caller, wanted.request)
+	c.record.decided(c.decision)
+	if !c.decision.Allow {
+		return credential{}, nil, deniedError(c.decision.Reason)
+	}
+	if wanted.fits != nil {
+		if err := wanted.fits(c.decision); err != nil {
+			return credential{}, nil, err
+		}
+	}
+	return wanted, in, nil
+}
+
+// answer is the path of a tool that tells.
+func (c *call) answer(t *tool, in *mcp.Call) (mcp.Result, error) {
+	arguments, err := parseArguments(in.Arguments, t.schema("input.properties"))
+	if err != nil {
+		return mcp.Result{}, err
+	}
+	told, err := t.tell(c, arguments)
+	if err != nil {
+		return mcp.Result{}, err
+	}
+	c.record.Outcome, c.record.Status = "answered", http.StatusOK
+	return mcp.Result{Structured: told}, nil
 }
 
 // hop makes one upstream call, named and timed for the audit. A hop that mints

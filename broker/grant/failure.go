@@ -22,6 +22,10 @@ type failure struct {
 	Message string `json:"error"`
 	Status  int    `json:"status"`
 	outcome string
+	// Link is where a person can approve the call. It is in the Message too, for
+	// models, and not in the log: logged stands there in place of the Message.
+	Link   string `json:"approve_at,omitempty"`
+	logged string
 }
 
 // A hopName names an upstream server in sentences and in the audit.
@@ -49,6 +53,19 @@ func (e inputError) Error() string { return string(e) }
 // errDeclined says that the person did not allow this kind of credential.
 var errDeclined = errors.New("scope declined on the consent page")
 
+const declined = "you declined this kind of credential when you signed in; reconnect to allow it"
+
+// errTooOften says that the person has had too many of these credentials.
+var errTooOften = errors.New("limit of the person and tool is used up")
+
+// limitWait is the period of the limit for each person and tool.
+const limitWait = time.Minute
+
+// A deniedError is a decision of the policy, told to the client as it is.
+type deniedError string
+
+func (e deniedError) Error() string { return "policy" }
+
 // errState says that a call answers a question that was not asked.
 var errState = errors.New("request state is not ours")
 
@@ -64,20 +81,33 @@ func invalid(format string, args ...any) error { return inputError(fmt.Sprintf(f
 // explain is the one place where an error becomes a sentence and a status.
 func (c *call) explain(err error) failure {
 	var input inputError
+	var denied deniedError
+	var wanted approvalError
 	var hop hopError
 	var fromVouch *vouch.Error
 	var fromSTS *sts.Error
 	switch {
 	case errors.As(err, &input):
-		return failure{string(input), http.StatusBadRequest, "refused"}
+		return failure{Message: string(input), Status: http.StatusBadRequest, outcome: "refused"}
 	case errors.Is(err, errDeclined):
-		return failure{"you declined this kind of credential when you signed in; reconnect to allow it", http.StatusForbidden, "refused"}
+		return failure{Message: declined, Status: http.StatusForbidden, outcome: "refused"}
+	case errors.As(err, &denied):
+		return failure{Message: string(denied), Status: http.StatusForbidden, outcome: "refused"}
+	case errors.As(err, &wanted):
+		return failure{
+			Message: wanted.sentence + ": " + wanted.link + " . " + wanted.then, Status: http.StatusForbidden, outcome: "refused",
+			Link: wanted.link, logged: wanted.sentence,
+		}
+	case errors.Is(err, errForm):
+		return failure{Message: "the credential has a character that this format cannot hold, so it was not handed out; call again with the format json", Status: http.StatusBadGateway, outcome: "failed"}
+	case errors.Is(err, errTooOften):
+		return failure{Message: fmt.Sprintf("you have had too many of these credentials; try again in %d s, and use one until it expires", upstream.WholeSeconds(limitWait)), Status: http.StatusTooManyRequests, outcome: "refused"}
 	case errors.Is(err, errState):
-		return failure{"requestState was not issued by this server", http.StatusBadRequest, "refused"}
+		return failure{Message: "requestState was not issued by this server", Status: http.StatusBadRequest, outcome: "refused"}
 	case errors.Is(err, vouch.ErrRequestTooLarge):
-		return failure{"these arguments are too long for Vouch; name fewer repositories at once", http.StatusBadRequest, "refused"}
+		return failure{Message: "these arguments are too long for Vouch; name fewer repositories at once", Status: http.StatusBadRequest, outcome: "refused"}
 	case errors.Is(err, context.Canceled):
-		return failure{"the client hung up before anything was issued; call again", 499, "canceled"}
+		return failure{Message: "the client hung up before anything was issued; call again", Status: 499, outcome: "canceled"}
 	case errors.As(err, &fromVouch):
 		return c.explainVouch(fromVouch)
 	case errors.As(err, &fromSTS):
@@ -85,7 +115,7 @@ func (c *call) explain(err error) failure {
 	case errors.As(err, &hop):
 		return explainHop(hop)
 	}
-	return failure{"the broker failed on this call; try again, and tell its operator if that does not help", http.StatusInternalServerError, "failed"}
+	return failure{Message: "the broker failed on this call; try again, and tell its operator if that does not help", Status: http.StatusInternalServerError, outcome: "failed"}
 }
 
 // explainHop is for hops that brought no usable answer.
@@ -154,7 +184,8 @@ var stsSentences = map[string]string{
 	"IDPCommunicationError":   "AWS could not reach Vouch for its keys; try again in a moment",
 	"IDPRejectedClaim":        "AWS refused Vouch's token; reconnect to sign in again",
 	"RegionDisabledException": "STS is not active in that region for this account; name another in the argument region",
-	"PackedPolicyTooLarge":    "the session tags are too large for AWS; ask your Vouch administrator to shorten them",
+	"PackedPolicyTooLarge":    "session policies and tags are together too large for AWS; shorten the argument policy, or ask your Vouch administrator to shorten the tags",
+	"MalformedPolicyDocument": "AWS could not read the argument policy; give a policy document in JSON as IAM has it",
 	"ValidationError":         "AWS refused the request as invalid; most often duration_seconds exceeds the role's maximum session duration, so ask for less",
 }
 

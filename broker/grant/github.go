@@ -4,20 +4,24 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/github"
 	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/vouch"
 )
 
 // githubToken is the result of get-github-token.
 type githubToken struct {
-	Token        string            `json:"token"`
+	Token        string            `json:"token,omitempty"`
 	ExpiresAt    string            `json:"expires_at"`
 	ExpiresIn    int               `json:"expires_in"`
 	Permissions  map[string]string `json:"permissions"`
 	Repositories []string          `json:"repositories,omitempty"`
+	delivery
 }
 
 func githubTool() tool {
@@ -27,6 +31,7 @@ func githubTool() tool {
 			"For git over https, use it as the password of the user x-access-token.",
 		annotations: mcp.Annotations{OpenWorldHint: true},
 		scope:       authserver.ScopeGitHub,
+		formats:     format.GitHubNames(),
 		prepare:     prepareGitHub,
 	}
 }
@@ -45,23 +50,34 @@ func prepareGitHub(_ *Desk, in arguments) (w credential, err error) {
 		return w, inputOf(err)
 	}
 	w.target.Owner, w.target.Repositories = owner, repositories
-	w.mint = func(ctx context.Context, c *call) (any, error) {
+	w.request = policy.Request{Kind: policy.GitHub, Owner: owner, Repositories: repositories}
+	w.mint = func(ctx context.Context, c *call) (minted, error) {
 		return c.installationToken(ctx, vouch.GitHubRequest{Owner: owner, Repositories: repositories})
 	}
 	return w, nil
 }
 
 // installationToken has Vouch mint a token of its GitHub App's installation.
-func (c *call) installationToken(ctx context.Context, in vouch.GitHubRequest) (any, error) {
+func (c *call) installationToken(ctx context.Context, in vouch.GitHubRequest) (m minted, err error) {
 	var got *vouch.InstallationToken
-	err := c.hop(ctx, hopVouch, true, func(ctx context.Context) (err error) {
+	err = c.hop(ctx, hopVouch, true, func(ctx context.Context) (err error) {
 		got, err = c.desk.config.Vouch.GitHubToken(ctx, c.caller.Auth, in)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	sum := sha256.Sum256([]byte(got.Token.Reveal()))
 	c.record.Issued = &issued{TokenSHA256: hex.EncodeToString(sum[:])}
-	return githubToken{got.Token.Reveal(), got.ExpiresAt, got.ExpiresIn, got.Permissions, got.Repositories}, nil
+	whole := githubToken{Token: got.Token.Reveal(), ExpiresAt: got.ExpiresAt, ExpiresIn: got.ExpiresIn, Permissions: got.Permissions, Repositories: got.Repositories}
+	expires, _ := time.Parse(time.RFC3339, got.ExpiresAt) // the zero Time where Vouch says it otherwise
+	return minted{
+		whole: whole,
+		bare: func(d delivery) any {
+			bare := whole
+			bare.Token, bare.delivery = "", d
+			return bare
+		},
+		text: format.GitHub{Token: got.Token, ExpiresAt: expires}.Text,
+	}, nil
 }

@@ -3,20 +3,25 @@
 // does not.
 //
 // It promises one path for every tool, in this order: the scope, the arguments,
-// what they ask for, the credential, the record. Nothing is minted before all
-// that comes before it was passed, and no tool can leave a part of it out. It
-// knows neither HTTP requests nor routes, and decides by nothing but the caller
-// and the call.
+// what they ask for, the policy, the approval, the credential, the record.
+// Nothing is minted before all that comes before it was passed, no tool can leave
+// a part of it out, and explaining goes the same way and stops before the
+// credential. It knows neither HTTP requests nor routes, and decides by nothing
+// but the caller, the call and its configuration.
 package grant
 
 import (
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
+	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/sts"
 	"mcp-credential-broker/broker/vouch"
 )
@@ -27,7 +32,18 @@ type Config struct {
 	STS   sts.Client
 	// AWSRegion is the STS region when a call names none. Empty: the partition's.
 	AWSRegion string
-	Now       func() time.Time
+	// Policy says who gets what. It may be nil: then everybody gets what the person
+	// ticked, and AWS at most to look without the scope to write.
+	Policy *policy.Policy
+	// Guide says that there is no Policy and that callers' tokens are Vouch's own:
+	// then the published guide holds, which narrows nothing.
+	Guide bool
+	// Freeze refuses every credential with this text, if it is not empty.
+	Freeze string
+	// Limit reports whether key, a person and a tool, may have one more credential
+	// now. It may be nil: no limits. It may be called concurrently.
+	Limit func(ctx context.Context, key string) bool
+	Now   func() time.Time
 	// Log takes one line of the audit, a value for encoding/json. It may be called
 	// concurrently.
 	Log func(line any)
@@ -46,10 +62,24 @@ type Caller struct {
 	RequestID string // that the log lines of one HTTP request share
 	Subject   string
 	Email     string // "" when Vouch does not vouch for one
-	ClientID  string
-	// ClientName is how the client called itself when its person signed in, or "".
-	ClientName string
-	Auth       vouch.Authorization
+	// EmailVerified says that Vouch calls Email verified. Only then does a policy
+	// know it.
+	EmailVerified bool
+	Expires       time.Time // of the caller's token
+	// AuthTime is when the person used the hardware key; zero if unknown.
+	AuthTime time.Time
+	SignIn   string // id of the sign-in, the same on its own log line; may be ""
+	ClientID string
+	// ClientName is how the client called itself when its person signed in, and
+	// ClientHost where its metadata document lies. Both may be "".
+	ClientName, ClientHost string
+	// Clients is what a policy compares who.client with.
+	Clients []string
+	Auth    vouch.Authorization
+	// Approvals makes and checks approvals; nil where the broker has no key.
+	// ClientIDHash is the SHA-256 of the client's id, to which they are bound.
+	Approvals    *approval.Notary
+	ClientIDHash [sha256.Size]byte
 	// Asked are the scopes that the client asked for, and Granted those of them
 	// that the person agreed to.
 	Asked, Granted authserver.Scopes
@@ -66,7 +96,7 @@ var (
 )
 
 // New returns a Desk. Its error wraps ErrTool.
-func New(c Config) (*Desk, error) { return newDesk(c, tools()) }
+func New(c Config) (*Desk, error) { return newDesk(c, tools(c)) }
 
 func newDesk(c Config, tools []tool) (*Desk, error) {
 	for _, t := range tools {
@@ -112,7 +142,8 @@ func (d *Desk) Missing(who Caller, calls []*mcp.Call) authserver.Scopes {
 	}
 	for _, c := range calls {
 		r := newRecord(d.config.Now(), who, &mcp.Call{Tool: c.Tool})
-		r.fail(failure{"the token lacks the scope of this tool", http.StatusForbidden, "refused"}, errMissingScope)
+		r.Decision = deny
+		r.fail(failure{Message: "the token lacks the scope of this tool", Status: http.StatusForbidden, outcome: "refused"}, errMissingScope)
 		d.config.Log(r)
 	}
 	return missing

@@ -5,18 +5,21 @@ import (
 	"strconv"
 
 	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/openssh"
+	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/vouch"
 )
 
 // sshCertificate is the result of get-ssh-certificate. Serial is a string: a
 // full uint64 would be rounded by clients in JavaScript.
 type sshCertificate struct {
-	Certificate     string   `json:"certificate"`
+	Certificate     string   `json:"certificate,omitempty"`
 	ValidForSeconds int      `json:"valid_for_seconds"`
 	Principals      []string `json:"principals"`
 	Serial          string   `json:"serial"`
+	delivery
 }
 
 func sshTool() tool {
@@ -26,6 +29,7 @@ func sshTool() tool {
 			"Save the certificate beside the private key as <key>-cert.pub. Never send a private key.",
 		annotations: mcp.Annotations{OpenWorldHint: true},
 		scope:       authserver.ScopeSSH,
+		formats:     format.SSHNames(),
 		prepare:     prepareSSH,
 	}
 }
@@ -40,21 +44,31 @@ func prepareSSH(_ *Desk, in arguments) (w credential, err error) {
 		return w, inputOf(err)
 	}
 	w.target.KeyFingerprint = key.Fingerprint()
-	w.mint = func(ctx context.Context, c *call) (any, error) { return c.certificate(ctx, key) }
+	w.request = policy.Request{Kind: policy.SSH}
+	w.mint = func(ctx context.Context, c *call) (minted, error) { return c.certificate(ctx, key) }
 	return w, nil
 }
 
 // certificate has Vouch's certificate authority sign a public key.
-func (c *call) certificate(ctx context.Context, key *openssh.PublicKey) (any, error) {
+func (c *call) certificate(ctx context.Context, key *openssh.PublicKey) (m minted, err error) {
 	var got *vouch.Certificate
-	err := c.hop(ctx, hopVouch, true, func(ctx context.Context) (err error) {
+	err = c.hop(ctx, hopVouch, true, func(ctx context.Context) (err error) {
 		got, err = c.desk.config.Vouch.SSHCertificate(ctx, c.caller.Auth, key)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	serial := strconv.FormatUint(got.Serial, 10)
 	c.record.Issued = &issued{CertificateSerial: serial}
-	return sshCertificate{got.Line.Reveal(), got.ValidForSeconds, got.Principals, serial}, nil
+	whole := sshCertificate{Certificate: got.Line.Reveal(), ValidForSeconds: got.ValidForSeconds, Principals: got.Principals, Serial: serial}
+	return minted{
+		whole: whole,
+		bare: func(d delivery) any {
+			bare := whole
+			bare.Certificate, bare.delivery = "", d
+			return bare
+		},
+		text: format.SSH{Line: got.Line}.Text,
+	}, nil
 }

@@ -24,7 +24,7 @@ func TestToolThatAnybodyCouldCall(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			desk, err := newDesk(Config{}, append(tools(), tt.tool))
+			desk, err := newDesk(Config{}, append(tools(Config{}), tt.tool))
 			if tt.says == "" {
 				if err != nil {
 					t.Fatal(err)

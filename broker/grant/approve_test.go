@@ -1,0 +1,309 @@
+package grant
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"mcp-credential-broker/broker/approval"
+	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/format"
+	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/policy"
+	"mcp-credential-broker/broker/seal"
+	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/vouch"
+)
+
+const (
+	role   = "arn:aws:iam::444455556666:role/Agents"
+	theKey = "wJalrXUtnFEMI/K7MDENG"
+)
+
+// A counter is a desk with one tool, whose credential costs nothing and is counted.
+type counter struct {
+	*Desk
+	t     *testing.T
+	now   time.Time
+	mints int
+	lines []map[string]any
+}
+
+// newCounter returns one under a policy of one rule, for role, with these members.
+func newCounter(t *testing.T, members string) *counter {
+	t.Helper()
+	rules, err := policy.Compile([]byte(`{"version": 1, "mode": "enforce", "rules": [{"id": "ops", "allow": {"aws": ["arn:aws:iam::444455556666:role/*"]}, "level": "write"` + members + `}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &counter{t: t, now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)}
+	fake := awsTool()
+	fake.prepare = func(_ *Desk, in arguments) (w credential, err error) {
+		if w.request.RoleARN, err = in.text("role_arn"); err != nil {
+			return w, err
+		}
+		w.request.Kind, w.target.RoleARN = policy.AWS, w.request.RoleARN
+		if w.request.Seconds, err = in.whole("duration_seconds", 900, 43200); err != nil {
+			return w, err
+		}
+		w.mint = func(context.Context, *call) (minted, error) {
+			c.mints++
+			whole := awsCredentials{Version: 1, AccessKeyId: "ASIAEXAMPLE", SecretAccessKey: theKey, SessionToken: "IQoJb3JpZ2luX2Vj", Expiration: "2026-11-25T13:00:00Z", AssumedRoleArn: "arn:aws:sts::444455556666:assumed-role/Agents/eve"}
+			return minted{
+				whole: whole,
+				bare: func(d delivery) any {
+					bare := whole
+					bare.SecretAccessKey, bare.SessionToken, bare.delivery = "", "", d
+					return bare
+				},
+				text: format.AWS{AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: secret.New(theKey), SessionToken: secret.New("IQoJb3JpZ2luX2Vj"), Expiration: c.now}.Text,
+			}, nil
+		}
+		return w, nil
+	}
+	log := func(line any) {
+		text, err := json.Marshal(line)
+		var members map[string]any
+		if err == nil {
+			err = json.Unmarshal(text, &members)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		c.lines = append(c.lines, members)
+	}
+	c.Desk, err = newDesk(Config{Policy: rules, Now: func() time.Time { return c.now }, Log: log}, []tool{fake})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func newNotary(t *testing.T) *approval.Notary {
+	t.Helper()
+	text, err := p256.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := p256.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &approval.Notary{Box: seal.Box{Current: key, Issuer: "https://b.example", VouchIssuer: "https://v.example", Resource: "https://b.example/mcp"}}
+}
+
+// eve calls with a client of hers.
+func eve(n *approval.Notary) Caller {
+	return Caller{
+		Subject: "eve", Email: "eve@ops.example.com", EmailVerified: true, ClientID: "sha256:00", ClientName: "Test App",
+		ClientIDHash: sha256.Sum256([]byte("client")), Approvals: n, Auth: vouch.Signed{}, Asked: authserver.AllScopes, Granted: authserver.AllScopes,
+	}
+}
+
+const plainCall = `{"role_arn": "` + role + `", "duration_seconds": 900, "purpose": "mend the site"}`
+
+// with returns an object with one more member.
+func with(object, name, value string) string {
+	member, _ := json.Marshal(map[string]string{name: value})
+	return strings.TrimSuffix(object, "}") + ", " + strings.TrimPrefix(string(member), "{")
+}
+
+func (c *counter) run(who Caller, q mcp.Call) mcp.Result {
+	c.t.Helper()
+	q.Tool = "get-aws-credentials"
+	result, err := c.Run(context.Background(), who, &q)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return result
+}
+
+func (c *counter) call(who Caller, object string) mcp.Result {
+	c.t.Helper()
+	return c.run(who, mcp.Call{Arguments: json.RawMessage(object)})
+}
+
+func (c *counter) last() map[string]any { return c.lines[len(c.lines)-1] }
+
+// wantLink checks that a call was refused with a link, and opens it.
+func (c *counter) wantLink(n *approval.Notary, r mcp.Result) *approval.Request {
+	c.t.Helper()
+	f, ok := r.Structured.(failure)
+	if !ok || !r.IsError || f.Status != 403 || f.Link == "" || !strings.Contains(f.Message, f.Link) || !strings.Contains(f.Message, "Do not open the link yourself") {
+		c.t.Fatalf("%+v", r)
+	}
+	u, err := url.Parse(f.Link)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	request, err := n.OpenLink(u.Query().Get("r"), c.now)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	line := c.last()
+	if line["decision"] != approvalWanted || line["outcome"] != "refused" || line["rule"] != "ops" || line["approved_by"] != nil {
+		c.t.Errorf("logged %v", line)
+	}
+	if text, _ := json.Marshal(line); strings.Contains(string(text), "/approve") {
+		c.t.Errorf("the link is in the log: %s", text)
+	}
+	return request
+}
+
+func (c *counter) wantMinted(r mcp.Result, by string) {
+	c.t.Helper()
+	if c.mints != 1 || r.IsError || r.Structured == nil {
+		c.t.Errorf("%d credentials, %+v", c.mints, r)
+	}
+	if line := c.last(); line["decision"] != allow || line["outcome"] != "issued" || line["approved_by"] != by || line["rule"] != "ops" {
+		c.t.Errorf("logged %v", line)
+	}
+}
+
+func (c *counter) wantNothing(name string) {
+	c.t.Helper()
+	if c.mints != 0 {
+		c.t.Errorf("%s: a credential was handed out", name)
+	}
+}
+
+// TestTouchToGrant: refused with a link, then the same call with the code.
+func TestTouchToGrant(t *testing.T) {
+	n := newNotary(t)
+	c := newCounter(t, `, "approve": "touch"`)
+	request := c.wantLink(n, c.call(eve(n), plainCall))
+	c.wantNothing("no code")
+	facts := ""
+	for _, f := range request.Facts {
+		facts += f.Name + "=" + f.Value + ";"
+	}
+	if request.Person != "eve@ops.example.com" || request.ClientName != "Test App" || request.Rule != "ops" || len(request.Approvers) != 0 ||
+		facts != "AWS role="+role+";What it may do there=read, stored data too;For how long=15 minutes;Purpose=mend the site;" || !request.Facts[3].Claimed {
+		t.Errorf("asked %+v", request)
+	}
+	code, err := n.Code(request.Call, "eve", c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.wantMinted(c.call(eve(n), with(plainCall, "approval", code)), "eve")
+}
+
+// TestApprovalOfAnotherCall: a code is for one call. Each of these is refused with a
+// new link, and nothing is handed out.
+func TestApprovalOfAnotherCall(t *testing.T) {
+	n := newNotary(t)
+	approved := func(members string) (*counter, string) {
+		c := newCounter(t, members)
+		code, err := n.Code(c.wantLink(n, c.call(eve(n), plainCall)).Call, "eve", c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, code
+	}
+	other := newNotary(t)
+	for _, test := range []struct {
+		name    string
+		members string
+		change  func(c *counter, who *Caller, code *string, object *string)
+	}{
+		{"another person", "", func(_ *counter, who *Caller, _, _ *string) { who.Subject = "bob" }},
+		{"another client", "", func(_ *counter, who *Caller, _, _ *string) { who.ClientIDHash[0] ^= 1 }},
+		{"another role", "", func(_ *counter, _ *Caller, _, object *string) {
+			*object = strings.Replace(*object, "Agents", "Other", 1)
+		}},
+		{"another life", "", func(_ *counter, _ *Caller, _, object *string) { *object = strings.Replace(*object, "900", "901", 1) }},
+		{"another purpose", "", func(_ *counter, _ *Caller, _, object *string) { *object = strings.Replace(*object, "mend", "break", 1) }},
+		{"one argument more", "", func(_ *counter, _ *Caller, _, object *string) { *object = with(*object, "region", "eu-central-1") }},
+		{"in another format", "", func(_ *counter, _ *Caller, _, object *string) { *object = with(*object, "format", "env") }},
+		{"one argument less", "", func(_ *counter, _ *Caller, _, object *string) { *object = `{"role_arn": "` + role + `"}` }},
+		{"after five minutes", "", func(c *counter, _ *Caller, _, _ *string) { c.now = c.now.Add(5 * time.Minute) }},
+		{"altered at the start", "", func(_ *counter, _ *Caller, code, _ *string) { *code = flip((*code)[0]) + (*code)[1:] }},
+		{"altered at the end", "", func(_ *counter, _ *Caller, code, _ *string) { *code = (*code)[:18] + flip((*code)[18]) }},
+		{"made up", "", func(_ *counter, _ *Caller, code, _ *string) { *code = "ABCD-EFGH-IJKL-MNOP" }},
+		{"the requester's where approvers are needed", `, "approvers": ["carol@example.com"]`, func(*counter, *Caller, *string, *string) {}},
+	} {
+		c, code := approved(`, "approve": "touch"` + test.members)
+		who, object := eve(n), plainCall
+		test.change(c, &who, &code, &object)
+		c.wantLink(n, c.call(who, with(object, "approval", code)))
+		c.wantNothing(test.name)
+	}
+	c, code := approved(`, "approve": "touch"`)
+	c.wantLink(other, c.call(eve(other), with(plainCall, "approval", code)))
+	c.wantNothing("another broker")
+}
+
+func flip(c byte) string {
+	if c == 'A' {
+		return "B"
+	}
+	return "A"
+}
+
+// TestTheSameCallSpelledOtherwise: what a client's JSON library does between two
+// calls makes no other call of it.
+func TestTheSameCallSpelledOtherwise(t *testing.T) {
+	n := newNotary(t)
+	for _, object := range []string{
+		`{"purpose":"mend the site","duration_seconds":900,"role_arn":"` + role + `"}`,
+		"{\n\t\"duration_seconds\" : 900.0, \"role_arn\":\"" + strings.ReplaceAll(role, "/", `\/`) + "\", \"purpose\": \"mend the \\u0073ite\"}",
+		`{"duration_seconds":9e2,"role_arn":"` + role + `","purpose":"mend the site","region":null}`,
+		with(plainCall, "seal_to", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"),
+	} {
+		c := newCounter(t, `, "approve": "touch"`)
+		code, err := n.Code(c.wantLink(n, c.call(eve(n), plainCall)).Call, "eve", c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.wantMinted(c.call(eve(n), with(object, "approval", strings.ToLower(code))), "eve")
+	}
+}
+
+// TestApprovers: each whom the rule names is tried, and is on the line of the call.
+func TestApprovers(t *testing.T) {
+	n := newNotary(t)
+	for _, by := range []string{"carol@example.com", "dave"} {
+		c := newCounter(t, `, "approve": "touch", "approvers": ["carol@example.com", "dave"]`)
+		result := c.call(eve(n), plainCall)
+		request := c.wantLink(n, result)
+		if f := result.Structured.(failure); strings.Join(request.Approvers, " ") != "carol@example.com dave" || request.Email != "eve@ops.example.com" || !strings.Contains(f.Message, "one of the approvers (carol@example.com, dave)") {
+			t.Errorf("asked %+v, %s", request, f.Message)
+		}
+		code, err := n.Code(request.Call, by, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.wantMinted(c.call(eve(n), with(plainCall, "approval", code)), by)
+	}
+}
+
+// TestRelayModeApprovesNothing: it has no key.
+func TestRelayModeApprovesNothing(t *testing.T) {
+	for _, approve := range []string{"touch", "ask"} {
+		c := newCounter(t, `, "approve": "`+approve+`"`)
+		who := eve(nil)
+		who.Auth = vouch.Bearer{}
+		r := c.run(who, mcp.Call{Arguments: json.RawMessage(with(plainCall, "approval", "ABCD-EFGH-IJKL-MNOP")), AsksPeople: true})
+		f, _ := r.Structured.(failure)
+		if !r.IsError || f.Status != 403 || f.Link != "" || !strings.Contains(f.Message, "relay mode") || c.last()["decision"] != deny {
+			t.Errorf("%s: %+v, logged %v", approve, r, c.last())
+		}
+		c.wantNothing(approve)
+	}
+}
+
+// TestALongRequestIsNotCutShort: a page that left something out would be a lie.
+func TestALongRequestIsNotCutShort(t *testing.T) {
+	n := newNotary(t)
+	c := newCounter(t, `, "approve": "touch"`)
+	r := c.call(eve(n), `{"role_arn": "arn:aws:iam::444455556666:role/`+strings.Repeat("a", 1500)+`"}`)
+	if f, _ := r.Structured.(failure); f.Status != 400 || f.Link != "" || !strings.Contains(f.Message, "more than fits") {
+		t.Errorf("%+v", r)
+	}
+	c.wantNothing("long")
+}

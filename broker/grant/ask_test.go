@@ -1,0 +1,123 @@
+package grant
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"mcp-credential-broker/broker/approval"
+	"mcp-credential-broker/broker/mcp"
+)
+
+// question is the call of a client that can ask, with what came of asking.
+func asking(object, state, responses string) mcp.Call {
+	q := mcp.Call{Arguments: json.RawMessage(object), AsksPeople: true, RequestState: state}
+	if responses != "" {
+		q.InputResponses = json.RawMessage(responses)
+	}
+	return q
+}
+
+const yes = `{"approve": {"action": "accept", "content": {"approve": true}}}`
+
+// wantAsk checks that the client is asked to ask, and returns the state.
+func (c *counter) wantAsk(r mcp.Result) string {
+	c.t.Helper()
+	if r.Ask == nil || r.IsError || r.Ask.State == "" || r.Ask.Key != "approve" || !strings.Contains(r.Ask.Message, role) || !strings.Contains(r.Ask.Message, "mend the site") || !json.Valid(r.Ask.Schema) {
+		c.t.Fatalf("%+v", r)
+	}
+	if line := c.last(); line["decision"] != approvalWanted || line["outcome"] != "asked" || line["approved_by"] != nil {
+		c.t.Errorf("logged %v", line)
+	}
+	return r.Ask.State
+}
+
+// TestAsk: a client that can ask is asked, and its person's yes is enough.
+func TestAsk(t *testing.T) {
+	n := newNotary(t)
+	c := newCounter(t, `, "approve": "ask"`)
+	state := c.wantAsk(c.run(eve(n), asking(plainCall, "", "")))
+	c.wantNothing("asked")
+	c.wantMinted(c.run(eve(n), asking(plainCall, state, yes)), "eve")
+}
+
+// TestWhoCannotBeAsked gets the link at once, and the code is good there too.
+func TestWhoCannotBeAsked(t *testing.T) {
+	n := newNotary(t)
+	c := newCounter(t, `, "approve": "ask"`)
+	code, err := n.Code(c.wantLink(n, c.call(eve(n), plainCall)).Call, "eve", c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.wantMinted(c.call(eve(n), with(plainCall, "approval", code)), "eve")
+}
+
+// TestATouchIsNotAsked: no client's word takes the place of the key.
+func TestATouchIsNotAsked(t *testing.T) {
+	n := newNotary(t)
+	c := newCounter(t, `, "approve": "touch"`)
+	c.wantLink(n, c.run(eve(n), asking(plainCall, "", "")))
+	asked := newCounter(t, `, "approve": "ask"`)
+	state := asked.wantAsk(asked.run(eve(n), asking(plainCall, "", "")))
+	if r := c.run(eve(n), asking(plainCall, state, yes)); r.Rejected == "" {
+		t.Errorf("%+v", r)
+	}
+	c.wantNothing("touch")
+}
+
+// TestAnythingButAYes is a no, whoever said it: some clients decline by themselves.
+// The link remains.
+func TestAnythingButAYes(t *testing.T) {
+	n := newNotary(t)
+	for _, responses := range []string{
+		"", `{}`, `{"approve": {}}`, `{"approve": {"action": "decline"}}`, `{"approve": {"action": "cancel"}}`, `{"approve": {"action": "accept"}}`,
+		`{"approve": {"action": "accept", "content": {"approve": false}}}`, `{"approve": {"action": "accept", "content": {"approve": "true"}}}`,
+		`{"approve": {"action": "accept", "content": {"approve": 1}}}`, `{"approve": {"action": "decline", "content": {"approve": true}}}`,
+		`{"other": {"action": "accept", "content": {"approve": true}}}`, `{"approve": {"action": "ACCEPT", "content": {"approve": true}}}`,
+	} {
+		c := newCounter(t, `, "approve": "ask"`)
+		state := c.wantAsk(c.run(eve(n), asking(plainCall, "", "")))
+		c.wantLink(n, c.run(eve(n), asking(plainCall, state, responses)))
+		c.wantNothing(responses)
+	}
+}
+
+// TestStateOfAnotherCall: a yes is for the question that was asked.
+func TestStateOfAnotherCall(t *testing.T) {
+	n, other := newNotary(t), newNotary(t)
+	for _, test := range []struct {
+		name   string
+		n      *approval.Notary
+		change func(who *Caller, state, object *string)
+	}{
+		{"another person", n, func(who *Caller, _, _ *string) { who.Subject = "bob" }},
+		{"another client", n, func(who *Caller, _, _ *string) { who.ClientIDHash[3] ^= 1 }},
+		{"another role", n, func(_ *Caller, _, object *string) { *object = strings.Replace(*object, "Agents", "Other", 1) }},
+		{"another life", n, func(_ *Caller, _, object *string) { *object = strings.Replace(*object, "900", "3600", 1) }},
+		{"another broker", other, func(*Caller, *string, *string) {}},
+		{"made up", n, func(_ *Caller, state, _ *string) { *state = "yes" }},
+		{"altered", n, func(_ *Caller, state, _ *string) { *state = (*state)[:20] + flip((*state)[20]) + (*state)[21:] }},
+	} {
+		c := newCounter(t, `, "approve": "ask"`)
+		state := c.wantAsk(c.run(eve(n), asking(plainCall, "", "")))
+		who, object := eve(test.n), plainCall
+		test.change(&who, &state, &object)
+		if r := c.run(who, asking(object, state, yes)); r.Rejected == "" || r.Structured != nil && !r.IsError {
+			t.Errorf("%s: %+v", test.name, r)
+		}
+		c.wantNothing(test.name)
+	}
+	// One that came too late is asked again.
+	c := newCounter(t, `, "approve": "ask"`)
+	state := c.wantAsk(c.run(eve(n), asking(plainCall, "", "")))
+	c.now = c.now.Add(approval.StateTime + time.Second)
+	c.wantAsk(c.run(eve(n), asking(plainCall, state, yes)))
+	c.wantNothing("late")
+	// Nobody was asked about this one.
+	free := newCounter(t, "")
+	if r := free.run(eve(n), asking(plainCall, state, yes)); r.Rejected == "" {
+		t.Errorf("%+v", r)
+	}
+	free.wantNothing("free")
+}
