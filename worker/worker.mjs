@@ -85,7 +85,8 @@ class Exchange {
 
   // limit settles call with 1, or with 0 when key has used up its share of a rate-limit binding.
   limit(call, limiter, key) {
-    this.settle(call, limiter.limit({ key }).then(({ success }) => [success ? 1 : 0, "", null]), () => "failed");
+    const within = async () => [(await limiter.limit({ key })).success ? 1 : 0, "", null];
+    this.settle(call, within(), () => "failed");
   }
 
   settle(call, work, failure) {

@@ -33,7 +33,11 @@ func bareWorkerd(root, dir, entry string, port int, vars map[string]string) (*ex
 	}
 	var bindings []string
 	for name, value := range vars {
-		bindings = append(bindings, fmt.Sprintf("(name = %q, text = %q)", name, value))
+		kind := "text"
+		if strings.HasSuffix(name, "_LIMITER") { // an object that stands for a rate-limit binding, which workerd itself has not
+			kind = "json"
+		}
+		bindings = append(bindings, fmt.Sprintf("(name = %q, %s = %q)", name, kind, value))
 	}
 	config := filepath.Join(dir, "workerd.capnp")
 	text := fmt.Sprintf(workerdConfig, port, strings.Join(modules, ", "), date[1], flags[1], strings.Join(bindings, ", "))
