@@ -3,6 +3,7 @@ package mcp
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -107,24 +108,26 @@ func (q *Request) body() []byte {
 // appendAnswer appends the JSON-RPC response of a step. A response without id
 // leaves the member out: MCP's schema does not allow null.
 func (s *Server) appendAnswer(b []byte, st step) []byte {
-	member, value := `"result":`, st.result
-	if st.fault == nil && st.call != nil {
-		value, st.fault = s.encodeResult(st.call)
-	}
-	if st.fault != nil {
-		member = `"error":`
-		value, _ = encode(st.fault) // integers and strings: JSON holds them all
-	}
-	if b == nil {
-		b = make([]byte, 0, len(value)+len(st.id)+64)
-	}
+	b = slices.Grow(b, len(st.result)+len(st.id)+64)
 	b = append(b, `{"jsonrpc":"2.0",`...)
 	if st.id != nil {
 		b = append(b, `"id":`...)
 		b = append(b, st.id...)
 		b = append(b, ',')
 	}
-	b = append(b, member...)
-	b = append(b, value...)
+	head, f := len(b), st.fault
+	if f == nil {
+		b = append(b, `"result":`...)
+		if st.call != nil {
+			b, f = s.appendResult(b, st.call)
+		} else {
+			b = append(b, st.result...)
+		}
+	}
+	if f != nil {
+		encoded, _ := encode(f) // integers and strings: JSON holds them all
+		b = append(b[:head], `"error":`...)
+		b = append(b, encoded...)
+	}
 	return append(b, '}')
 }
