@@ -7,8 +7,8 @@ const maxRegion = 32
 
 // A partition is a group of regions with its own accounts and DNS suffix.
 type partition struct {
-	// prefixes are what regions start with, without the last hyphen.
-	prefixes      []string
+	// prefixes are what regions start with, without the last hyphen, in one text.
+	prefixes      string
 	dnsSuffix     string
 	defaultRegion string
 }
@@ -17,22 +17,21 @@ type partition struct {
 func findPartition(name string) (p partition, known bool) {
 	switch name {
 	case "aws":
-		prefixes := []string{"us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx"}
-		return partition{prefixes, "amazonaws.com", "us-east-1"}, true
+		return partition{"us eu ap sa ca me af il mx", "amazonaws.com", "us-east-1"}, true
 	case "aws-cn":
-		return partition{[]string{"cn"}, "amazonaws.com.cn", "cn-northwest-1"}, true
+		return partition{"cn", "amazonaws.com.cn", "cn-northwest-1"}, true
 	case "aws-us-gov":
-		return partition{[]string{"us-gov"}, "amazonaws.com", "us-gov-west-1"}, true
+		return partition{"us-gov", "amazonaws.com", "us-gov-west-1"}, true
 	case "aws-eusc":
-		return partition{[]string{"eusc-de"}, "amazonaws.eu", "eusc-de-east-1"}, true
+		return partition{"eusc-de", "amazonaws.eu", "eusc-de-east-1"}, true
 	case "aws-iso":
-		return partition{[]string{"us-iso"}, "c2s.ic.gov", "us-iso-east-1"}, true
+		return partition{"us-iso", "c2s.ic.gov", "us-iso-east-1"}, true
 	case "aws-iso-b":
-		return partition{[]string{"us-isob"}, "sc2s.sgov.gov", "us-isob-east-1"}, true
+		return partition{"us-isob", "sc2s.sgov.gov", "us-isob-east-1"}, true
 	case "aws-iso-e":
-		return partition{[]string{"eu-isoe"}, "cloud.adc-e.uk", "eu-isoe-west-1"}, true
+		return partition{"eu-isoe", "cloud.adc-e.uk", "eu-isoe-west-1"}, true
 	case "aws-iso-f":
-		return partition{[]string{"us-isof"}, "csp.hci.ic.gov", "us-isof-south-1"}, true
+		return partition{"us-isof", "csp.hci.ic.gov", "us-isof-south-1"}, true
 	default:
 		return partition{}, false
 	}
@@ -66,7 +65,7 @@ func (p partition) hasRegion(region string) bool {
 	if len(region) > maxRegion {
 		return false
 	}
-	for _, prefix := range p.prefixes {
+	for prefix := range strings.SplitSeq(p.prefixes, " ") {
 		rest, found := strings.CutPrefix(region, prefix+"-")
 		if !found {
 			continue

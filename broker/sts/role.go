@@ -48,7 +48,7 @@ func (r RoleARN) valid() bool {
 	_, known := findPartition(r.Partition)
 	return known &&
 		len(r.Account) == 12 && isDigits(r.Account) &&
-		r.Path != "//" && len(r.Path) <= maxRolePath && !strings.ContainsFunc(r.Path, notGraphic) &&
+		r.Path != "//" && len(r.Path) <= maxRolePath && isGraphic(r.Path) &&
 		r.Name != "" && len(r.Name) <= maxRoleName && keepSessionName(r.Name) == r.Name
 }
 
@@ -57,7 +57,16 @@ func (r RoleARN) String() string {
 	return "arn:" + r.Partition + ":iam::" + r.Account + ":role" + r.Path + r.Name
 }
 
-func notGraphic(r rune) bool { return r < '!' || r > '~' }
+// isGraphic reports whether s holds visible ASCII only. Like every scan of a
+// credential it is a loop: a call for each character of a session token shows.
+func isGraphic(s string) bool {
+	for i := range len(s) {
+		if s[i] < '!' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
 
 func isDigits(s string) bool {
 	for _, c := range []byte(s) {

@@ -2,7 +2,6 @@ package sts
 
 import (
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -32,7 +31,7 @@ func CheckSessionPolicies(p SessionPolicies) error {
 	size := utf8.RuneCountInString(p.Inline)
 	for _, arn := range p.ARNs {
 		size += len(arn)
-		if len(arn) < minARN || strings.ContainsFunc(arn, notGraphic) {
+		if len(arn) < minARN || !isGraphic(arn) {
 			return fmt.Errorf("%w: ARN", ErrPolicies)
 		}
 	}
@@ -58,11 +57,12 @@ func ManagedPolicy(partition, name string) string {
 	return "arn:" + partition + ":iam::aws:policy/" + name
 }
 
-func (p SessionPolicies) addTo(form url.Values) {
-	for i, arn := range p.ARNs {
-		form.Set("PolicyArns.member."+strconv.Itoa(i+1)+".arn", arn)
-	}
+func (p SessionPolicies) appendTo(form []byte) []byte {
 	if p.Inline != "" {
-		form.Set("Policy", p.Inline)
+		form = appendField(form, "Policy", p.Inline)
 	}
+	for i, arn := range p.ARNs {
+		form = appendField(form, "PolicyArns.member."+strconv.Itoa(i+1)+".arn", arn)
+	}
+	return form
 }

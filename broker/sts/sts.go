@@ -129,21 +129,27 @@ func (in Input) check() error {
 	return CheckSessionPolicies(in.Policies)
 }
 
-// form encodes the parameters. One that is not wanted has no key at all: STS
-// reads an empty value as a value.
+// form encodes the parameters, in the order of AWS's SDKs. One that is not wanted
+// has no key at all: STS reads an empty value as a value.
 func (in Input) form() []byte {
-	form := url.Values{
-		"Action":           {"AssumeRoleWithWebIdentity"},
-		"Version":          {"2011-06-15"},
-		"RoleArn":          {in.Role.String()},
-		"RoleSessionName":  {in.SessionName},
-		"WebIdentityToken": {in.Token.Reveal()},
-	}
+	role, token := in.Role.String(), in.Token.Reveal()
+	b := make([]byte, 0, 192+len(in.SessionName)+2*len(role)+len(token))
+	b = append(b, "Action=AssumeRoleWithWebIdentity"...)
 	if in.DurationSeconds != 0 {
-		form.Set("DurationSeconds", strconv.Itoa(in.DurationSeconds))
+		b = appendField(b, "DurationSeconds", strconv.Itoa(in.DurationSeconds))
 	}
-	in.Policies.addTo(form)
-	return []byte(form.Encode())
+	b = in.Policies.appendTo(b)
+	b = appendField(b, "RoleArn", role)
+	b = appendField(b, "RoleSessionName", in.SessionName)
+	b = append(b, "&Version=2011-06-15"...)
+	return appendField(b, "WebIdentityToken", token)
+}
+
+// appendField appends a field to a form that is not empty. The name needs no
+// encoding.
+func appendField(b []byte, name, value string) []byte {
+	b = append(append(b, '&'), name...)
+	return append(append(b, '='), url.QueryEscape(value)...)
 }
 
 func readCredentials(body []byte) (*Credentials, error) {
@@ -180,11 +186,11 @@ func (c *Credentials) check() error {
 	switch {
 	case c.AccessKeyID == "", len(c.AccessKeyID) > 128, strings.ContainsFunc(c.AccessKeyID, notWord):
 		return fmt.Errorf("%w: access key id", ErrMalformed)
-	case c.SecretAccessKey.IsEmpty(), strings.ContainsFunc(c.SecretAccessKey.Reveal(), notGraphic):
+	case c.SecretAccessKey.IsEmpty(), !isGraphic(c.SecretAccessKey.Reveal()):
 		return fmt.Errorf("%w: secret access key", ErrMalformed)
-	case c.SessionToken.IsEmpty(), strings.ContainsFunc(c.SessionToken.Reveal(), notGraphic):
+	case c.SessionToken.IsEmpty(), !isGraphic(c.SessionToken.Reveal()):
 		return fmt.Errorf("%w: session token", ErrMalformed)
-	case len(c.AssumedRoleARN) > maxARN, strings.ContainsFunc(c.AssumedRoleARN, notGraphic):
+	case len(c.AssumedRoleARN) > maxARN, !isGraphic(c.AssumedRoleARN):
 		return fmt.Errorf("%w: assumed role", ErrMalformed)
 	}
 	return nil

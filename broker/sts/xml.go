@@ -17,7 +17,7 @@ const (
 // elements inside.
 type element struct {
 	name     string
-	text     []byte
+	text     string
 	children []*element
 }
 
@@ -45,7 +45,7 @@ func (e *element) value() string {
 	if e == nil || len(e.children) > 0 {
 		return ""
 	}
-	return string(e.text)
+	return e.text
 }
 
 // An xmlReader reads the part of XML 1.0 that STS writes: elements, attributes
@@ -66,7 +66,7 @@ func parseXML(document []byte) (*element, error) {
 	if len(document) > maxAnswerBytes {
 		r.fail("too large")
 	}
-	if !utf8.Valid(document) || strings.ContainsFunc(r.rest, notXMLChar) {
+	if !isXMLText(r.rest) {
 		r.fail("not XML characters")
 	}
 	r.declaration()
@@ -151,10 +151,17 @@ func (r *xmlReader) declaration() {
 	r.expect("?>")
 }
 
-func (r *xmlReader) element(depth int) *element {
-	r.elements++
-	if depth > maxXMLDepth || r.elements > maxXMLElements {
+// count counts what breaks up a text: elements, comments and CDATA sections. The
+// pieces of a text are put together one by one.
+func (r *xmlReader) count() {
+	if r.elements++; r.elements > maxXMLElements {
 		r.fail("too many elements")
+	}
+}
+
+func (r *xmlReader) element(depth int) *element {
+	if r.count(); depth > maxXMLDepth || r.err != nil {
+		r.fail("nested too deeply")
 		return nil
 	}
 	// A name starts with a letter, so document types, entity declarations and
@@ -181,9 +188,11 @@ func (r *xmlReader) content(e *element, depth int) {
 	for r.rest != "" && !strings.HasPrefix(r.rest, "</") {
 		switch {
 		case r.skip("<!--"):
+			r.count()
 			r.comment()
 		case r.skip("<![CDATA["):
-			e.text = append(e.text, r.until("]]>")...)
+			r.count()
+			e.text += r.until("]]>")
 		case r.rest[0] == '<':
 			e.children = append(e.children, r.element(depth+1))
 		default:
@@ -195,7 +204,7 @@ func (r *xmlReader) content(e *element, depth int) {
 			if strings.Contains(text, "]]>") {
 				r.fail("end of CDATA in text")
 			}
-			e.text = append(e.text, r.unescape(text)...)
+			e.text += r.unescape(text)
 		}
 	}
 }
@@ -221,11 +230,12 @@ func (r *xmlReader) attribute() (name, value string) {
 // name reads a name with at most one prefix. Only ASCII: that is what STS
 // writes, and no two of its names look alike.
 func (r *xmlReader) name() string {
-	name := r.rest
-	if end := strings.IndexFunc(name, notNameChar); end >= 0 {
-		name = name[:end]
+	end := 0
+	for end < len(r.rest) && isNameChar(r.rest[end]) {
+		end++
 	}
-	r.rest = r.rest[len(name):]
+	name := r.rest[:end]
+	r.rest = r.rest[end:]
 	prefix, local, prefixed := strings.Cut(name, ":")
 	if !isNameStart(prefix) || prefixed && (!isNameStart(local) || strings.Contains(local, ":")) {
 		r.fail("not a name")
@@ -234,7 +244,7 @@ func (r *xmlReader) name() string {
 	return name
 }
 
-func notNameChar(c rune) bool { return !isWord(c) && c != '-' && c != '.' && c != ':' }
+func isNameChar(c byte) bool { return isWord(rune(c)) || c == '-' || c == '.' || c == ':' }
 
 func isNameStart(s string) bool {
 	return s != "" && isWord(rune(s[0])) && !isDigits(s[:1])
@@ -289,6 +299,19 @@ func reference(name string) (c rune, known bool) {
 		return 0, false
 	}
 	return rune(n), true
+}
+
+// isXMLText reports whether s is UTF-8 of characters that XML may have.
+func isXMLText(s string) bool {
+	ascii := true
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf {
+			ascii = false
+		} else if c < ' ' && notXMLChar(rune(c)) {
+			return false
+		}
+	}
+	return ascii || utf8.ValidString(s) && !strings.ContainsFunc(s, notXMLChar)
 }
 
 // notXMLChar is the complement of Char (XML 1.0 section 2.2) among the runes

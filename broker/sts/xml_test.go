@@ -134,6 +134,8 @@ func TestParseXMLRefuses(t *testing.T) {
 		"far too deep":               nested(4000),
 		"never closed":               strings.Repeat("<a>", 20_000),
 		"too many elements":          "<a>" + strings.Repeat("<b/>", maxXMLElements) + "</a>",
+		"too many pieces of text":    "<a>" + strings.Repeat("b<!---->", maxXMLElements) + "</a>",
+		"too many CDATA sections":    "<a>" + strings.Repeat("<![CDATA[b]]>", maxXMLElements) + "</a>",
 		"too large":                  "<a>" + strings.Repeat("x", maxAnswerBytes) + "</a>",
 		"HTML":                       "<html><body><br></body></html>",
 		"JSON":                       `{"a":1}`,
@@ -211,7 +213,7 @@ func referenceTree(t *testing.T, document []byte) *element {
 		case xml.EndElement:
 			open = open[:len(open)-1]
 		case xml.CharData:
-			e.text = append(e.text, token...)
+			e.text += string(token)
 		case xml.Directive:
 			t.Fatal("accepted a directive")
 		case xml.ProcInst:
