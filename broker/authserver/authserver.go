@@ -203,7 +203,7 @@ func (s *Server) allowed(ctx context.Context, r *http.Request, route string) boo
 	switch path := pathOf(r); {
 	case path == MetadataPath || path == CallbackPath:
 		return true
-	case path == TokenPath, path == AuthorizePath && r.Method == http.MethodPost:
+	case path == TokenPath, r.Method == http.MethodPost && (path == AuthorizePath || path == approval.Path):
 		binding = limit.SignInStrict
 	}
 	return limit.Allows(ctx, s.Limiter, binding, route, addressOf(r))

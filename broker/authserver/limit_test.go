@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/secret"
@@ -30,12 +31,15 @@ func (l *limiter) Allow(_ context.Context, binding limit.Binding, key string) bo
 
 func TestLimits(t *testing.T) {
 	f := newFixture(t)
+	f.Approvals = f.newNotary()
 	a, b := f.newApp(), f.newBrowser()
 	sealed, _ := b.open(f.query(a))
 	requests := map[string]func() reply{
 		"SIGN_IN_LIMITER authorize":      func() reply { return b.get(f.url + authserver.AuthorizePath + "?" + f.query(a).Encode()) },
 		"SIGN_IN_STRICT_LIMITER consent": func() reply { return b.press("allow", sealed, "aws") },
 		"SIGN_IN_STRICT_LIMITER token":   func() reply { return f.post(authserver.TokenPath, url.Values{}) },
+		"SIGN_IN_LIMITER approve":        func() reply { return b.get(f.url + approval.Path) },
+		"SIGN_IN_STRICT_LIMITER approve": func() reply { return b.pressApprove("allow", "", b.url) },
 		"SIGN_IN_LIMITER revoke":         func() reply { return f.post(authserver.RevokePath+"/", url.Values{}) },
 		"SIGN_IN_LIMITER register":       func() reply { return f.postJSON(`{}`) },
 	}

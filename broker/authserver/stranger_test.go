@@ -278,3 +278,17 @@ func TestLogLines(t *testing.T) {
 		}
 	}
 }
+
+// TestRequestID: a fault's page names the request that the log line has, and a way
+// on.
+func TestRequestID(t *testing.T) {
+	f := newFixture(t)
+	f.RequestID = "8f3a-FRA"
+	r := f.newBrowser().get(f.url + authserver.CallbackPath)
+	if !strings.Contains(r.body, "<code>8f3a-FRA</code>") || !strings.Contains(r.body, `<a href="/">`) {
+		t.Errorf("the page: %s", r.body)
+	}
+	if e := f.lastEvent(); e.RequestID != "8f3a-FRA" {
+		t.Errorf("logged %+v", e)
+	}
+}
