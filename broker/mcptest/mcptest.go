@@ -115,45 +115,80 @@ func Browse(ctx context.Context, address, end string, answer url.Values) (url.Va
 // BrowseIn plays a browser with cookies: from address on it follows redirects, and
 // sends the form of the consent page with answer, until it is sent to end. It
 // returns the query that it was sent there with.
-func BrowseIn(ctx context.Context, jar http.CookieJar, address, end string, answer url.Values) (url.Values, error) {
+func BrowseIn(ctx context.Context, jar http.CookieJar, address, end string, answer url.Values) (query url.Values, err error) {
+	err = walk(ctx, jar, address, answer, func(next *url.URL, _ []byte) bool {
+		arrived := next != nil && strings.HasPrefix(next.String(), end+"?")
+		if arrived {
+			query = next.Query()
+		}
+		return arrived
+	})
+	return query, err
+}
+
+var approvalCode = regexp.MustCompile(`<pre class="code">([A-Z2-7-]+)</pre>`)
+
+// Touch plays the person at the link of an approval, up to the code.
+func Touch(ctx context.Context, link string) (code string, err error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return "", err
+	}
+	err = walk(ctx, jar, link, url.Values{"decision": {"allow"}}, func(_ *url.URL, page []byte) bool {
+		found := approvalCode.FindSubmatch(page)
+		if found != nil {
+			code = string(found[1])
+		}
+		return found != nil
+	})
+	return code, err
+}
+
+// walk goes from page to page until it has arrived: where a redirect leads to, or on
+// a page.
+func walk(ctx context.Context, jar http.CookieJar, address string, answer url.Values, arrived func(next *url.URL, page []byte) bool) error {
 	browser := http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for range maxPages {
 		resp, err := browser.Do(req)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		page, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 		resp.Body.Close()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if next, err := resp.Location(); err == nil {
-			if strings.HasPrefix(next.String(), end+"?") {
-				return next.Query(), nil
-			}
+		next, err := resp.Location()
+		if err != nil {
+			next = nil
+		}
+		if arrived(next, page) {
+			return nil
+		}
+		if next != nil {
 			if req, err = http.NewRequestWithContext(ctx, http.MethodGet, next.String(), nil); err != nil {
-				return nil, err
+				return err
 			}
 			continue
 		}
 		field := hiddenField.FindSubmatch(page)
 		if resp.StatusCode != http.StatusOK || field == nil {
-			return nil, fmt.Errorf("the sign-in ended with status %d at %s", resp.StatusCode, req.URL.Path)
+			return fmt.Errorf("the way ended with status %d at %s", resp.StatusCode, req.URL.Path)
 		}
 		form := url.Values{"request": {html.UnescapeString(string(field[1]))}}
 		maps.Copy(form, answer)
 		here := *req.URL
 		if req, err = http.NewRequestWithContext(ctx, http.MethodPost, here.Scheme+"://"+here.Host+here.Path, strings.NewReader(form.Encode())); err != nil {
-			return nil, err
+			return err
 		}
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Origin", here.Scheme+"://"+here.Host)
 	}
-	return nil, errors.New("the sign-in went round in circles")
+	return errors.New("the way went round in circles")
 }
 
 // bearer adds a token to each request.

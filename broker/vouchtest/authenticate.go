@@ -80,7 +80,7 @@ func (v *Vouch) checkSession(token string, claims *accessClaims) *apiError {
 	if !v.known(token) {
 		return badToken("the session is over")
 	}
-	if claims.Subject != v.options.Person.Subject {
+	if claims.Subject != v.person().Subject {
 		return &apiError{http.StatusUnauthorized, "unauthorized", "user not found"}
 	}
 	return nil

@@ -69,7 +69,7 @@ func (v *Vouch) awsToken(w http.ResponseWriter, r *http.Request, c call) {
 		v.refuse(w, apiError{http.StatusBadRequest, "invalid_role_arn", "role_arn is not the ARN of a role"})
 		return
 	}
-	person := v.options.Person
+	person := v.person()
 	switch {
 	case v.options.NoRSA:
 		v.refuse(w, apiError{http.StatusNotImplemented, "rsa_key_unavailable", "no RSA key is configured"})

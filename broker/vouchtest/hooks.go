@@ -18,7 +18,7 @@ func (v *Vouch) RefuseHardware(refuse bool) { v.softwareOnly.Store(refuse) }
 
 // hardware reports whether a sign-in now includes the ceremony.
 func (v *Vouch) hardware() bool {
-	return v.options.Person.HardwareVerified && !v.softwareOnly.Load()
+	return v.person().HardwareVerified && !v.softwareOnly.Load()
 }
 
 // PassSilently, while pass is true, lets a browser with a session go on without the
@@ -31,3 +31,14 @@ func (v *Vouch) IgnorePrompt(ignore bool) { v.ignoresPrompt.Store(ignore) }
 
 // OmitAuthTime, while omit is true, makes tokens say nothing of the ceremony's time.
 func (v *Vouch) OmitAuthTime(omit bool) { v.omitsAuthTime.Store(omit) }
+
+// ActAs makes another person the one who touches the key, and whose tokens are
+// good, until the next call.
+func (v *Vouch) ActAs(p Person) { v.actor.Store(&p) }
+
+func (v *Vouch) person() Person {
+	if p := v.actor.Load(); p != nil {
+		return *p
+	}
+	return v.options.Person
+}

@@ -87,7 +87,7 @@ func (v *Vouch) mintAccess(o TokenOptions, authTime time.Time, codeID string) (s
 	if o.Lifetime < 0 {
 		issued = expires.Add(-v.lifetime)
 	}
-	person := v.options.Person
+	person := v.person()
 	claims := jwt.MapClaims{
 		"iss": v.options.Issuer, "sub": person.Subject, "aud": o.Audience,
 		"exp": expires.Unix(), "iat": issued.Unix(), "nbf": issued.Unix(),
@@ -153,7 +153,7 @@ func (v *Vouch) idToken(c *client, g *code, accessToken string) (string, error) 
 	now := v.now()
 	half := sha256.Sum256([]byte(accessToken))
 	claims := jwt.MapClaims{
-		"iss": v.options.Issuer, "sub": v.options.Person.Subject, "aud": c.id,
+		"iss": v.options.Issuer, "sub": v.person().Subject, "aud": c.id,
 		"exp": now.Add(v.lifetime).Unix(), "iat": now.Unix(),
 		"at_hash": base64.RawURLEncoding.EncodeToString(half[:16]),
 	}
@@ -164,7 +164,7 @@ func (v *Vouch) idToken(c *client, g *code, accessToken string) (string, error) 
 		claims["nonce"] = g.nonce
 	}
 	if slices.Contains(strings.Fields(g.scope), "email") {
-		claims["email"] = v.options.Person.Email
+		claims["email"] = v.person().Email
 		claims["email_verified"] = true
 	}
 	if v.hardware() {
@@ -210,7 +210,7 @@ func (v *Vouch) mintAWS(o AWSTokenOptions) (string, error) {
 	if o.Lifetime < 0 {
 		issued = expires.Add(-v.lifetime)
 	}
-	person := v.options.Person
+	person := v.person()
 	claims := jwt.MapClaims{
 		"iss": v.options.Issuer, "aud": v.options.Issuer, "sub": person.Email, "email": person.Email,
 		"exp": expires.Unix(), "iat": issued.Unix(), "jti": newUUID(now),

@@ -71,7 +71,7 @@ func parsePublicKey(line string) (ssh.PublicKey, error) {
 
 // certify signs a user certificate for the person.
 func (v *Vouch) certify(key ssh.PublicKey) (*ssh.Certificate, error) {
-	email := v.options.Person.Email
+	email := v.person().Email
 	lower := strings.ToLower(email)
 	local, _, _ := strings.Cut(lower, "@")
 	now := v.now()

@@ -210,7 +210,7 @@ func (v *Vouch) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	}
 	info := map[string]any{"sub": claims.Subject}
 	if slices.Contains(strings.Fields(claims.Scope), "email") {
-		info["email"], info["email_verified"] = v.options.Person.Email, true
+		info["email"], info["email_verified"] = v.person().Email, true
 	}
 	writeJSON(w, http.StatusOK, info)
 }

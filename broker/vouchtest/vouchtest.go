@@ -116,6 +116,8 @@ type Vouch struct {
 
 	passesSilently, ignoresPrompt, omitsAuthTime atomic.Bool
 
+	actor atomic.Pointer[Person]
+
 	mu       sync.Mutex
 	keys     *signingKeys
 	rotation int

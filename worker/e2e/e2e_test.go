@@ -145,6 +145,7 @@ func (a answer) rpc(t *testing.T) rpc {
 type toolError struct {
 	Error  string `json:"error"`
 	Status int    `json:"status"`
+	Link   string `json:"approve_at"` // where a person can approve the call
 }
 
 // callTool calls a tool by raw HTTP in the legacy era and returns its result or

@@ -1,0 +1,327 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"mcp-credential-broker/broker/mcptest"
+	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/worker/stack"
+)
+
+var update = flag.Bool("update", false, "write the pictures in docs anew")
+
+// carol is somebody else than vouchtest.DefaultPerson.
+var carol = vouchtest.Person{Subject: "0192f0c1-7a6b-7d30-9c11-ca701ca701ca", Email: "carol@example.com", Domain: "example.com", HardwareVerified: true}
+
+// approvalPolicy wants an approval for the AWS role, which members describe.
+func approvalPolicy(members string) map[string]string {
+	return map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [
+		{"id": "ops-change", "allow": {"aws": ["` + vouchtest.DefaultRoleARN + `"]}, ` + members + `},
+		{"id": "everyone", "allow": {"github": ["acme/*"], "ssh": true}}]}`}
+}
+
+// startApproval starts a stack with that policy, and signs in.
+func startApproval(t *testing.T, members string) (s *stack.Stack, token string, printed *output) {
+	t.Helper()
+	printed = &output{}
+	s = start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Vars: approvalPolicy(members), Output: printed}})
+	token, err := mcptest.SignIn(t.Context(), s.MCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, token, printed
+}
+
+func awsArguments(more ...string) map[string]any {
+	arguments := map[string]any{"role_arn": vouchtest.DefaultRoleARN, "duration_seconds": 900, "purpose": "mend the site"}
+	for i := 0; i < len(more); i += 2 {
+		arguments[more[i]] = more[i+1]
+	}
+	return arguments
+}
+
+// wantedLink calls and returns the link of the refusal.
+func wantedLink(t *testing.T, s *stack.Stack, token string, arguments map[string]any) string {
+	t.Helper()
+	_, e := callTool(t, s, token, "get-aws-credentials", arguments)
+	if e == nil || e.Status != 403 || !strings.HasPrefix(e.Link, s.Worker.URL+"/approve?r=") || !strings.Contains(e.Error, e.Link) {
+		t.Fatalf("no link: %+v", e)
+	}
+	return e.Link
+}
+
+// touch opens a link as the person does, and returns the code.
+func touch(t *testing.T, link string) string {
+	t.Helper()
+	code, err := mcptest.Touch(t.Context(), link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// lines are the audit lines of an event.
+func (o *output) lines(event string) (lines []map[string]any) {
+	for line := range strings.SplitSeq(o.String(), "\n") {
+		var members map[string]any
+		if json.Unmarshal([]byte(line), &members) == nil && members["event"] == event {
+			lines = append(lines, members)
+		}
+	}
+	return lines
+}
+
+// TestTouchToGrant: link, page, Vouch's ceremony, code, the same call again. The
+// extra token is revoked, and nothing of the link is logged.
+func TestTouchToGrant(t *testing.T) {
+	s, token, printed := startApproval(t, `"approve": "touch"`)
+	link := wantedLink(t, s, token, awsArguments())
+	paths := []string{"/oauth/par", "/oauth/token", "/oauth/revoke"}
+	before := map[string]int{}
+	for _, path := range paths {
+		before[path] = len(s.Vouch.Requests(path))
+	}
+	code := touch(t, link)
+	for _, path := range paths { // what docs/security.md says that an approval costs
+		if n := len(s.Vouch.Requests(path)) - before[path]; n != 1 {
+			t.Errorf("%d requests for %s, want one", n, path)
+		}
+	}
+	result, e := callTool(t, s, token, "get-aws-credentials", awsArguments("approval", code))
+	if e != nil || result["AccessKeyId"] == "" {
+		t.Fatalf("with the code: %+v", e)
+	}
+	for _, arguments := range []map[string]any{awsArguments("approval", code, "purpose", "break the site"), awsArguments("approval", code, "format", "env"), awsArguments("approval", "ABCD-EFGH-IJKL-MNOP")} {
+		if _, e := callTool(t, s, token, "get-aws-credentials", arguments); e == nil || e.Link == "" {
+			t.Errorf("%v: %+v", arguments, e)
+		}
+	}
+	other, err := mcptest.SignIn(t.Context(), s.MCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, e := callTool(t, s, other, "get-aws-credentials", awsArguments("approval", code)); e != nil {
+		t.Errorf("the same person by the same client: %+v", e)
+	}
+	if printed := printed.String(); strings.Contains(printed, "/approve?r=") || strings.Contains(printed, code) {
+		t.Error("the link or the code is in the log")
+	}
+	sub := vouchtest.DefaultPerson().Subject
+	if lines := printed.lines("approval"); len(lines) != 1 || lines[0]["decision"] != "approved" || lines[0]["approved_by"] != sub || lines[0]["requester"] != sub || lines[0]["tool"] != "get-aws-credentials" || lines[0]["rule"] != "ops-change" {
+		t.Errorf("logged %v", lines)
+	}
+	calls := printed.lines("tool_call")
+	if len(calls) != 6 || calls[0]["decision"] != "approval_wanted" || calls[1]["decision"] != "allow" || calls[1]["approved_by"] != sub || calls[2]["decision"] != "approval_wanted" {
+		t.Errorf("logged %v", calls)
+	}
+}
+
+// TestTouchBySomebodyElse: neither the requester where others approve, nor others
+// where the requester does.
+func TestTouchBySomebodyElse(t *testing.T) {
+	s, token, printed := startApproval(t, `"approve": "touch", "approvers": ["carol@example.com"]`)
+	link := wantedLink(t, s, token, awsArguments())
+	if code, err := mcptest.Touch(t.Context(), link); err == nil {
+		t.Errorf("the requester approved: %s", code)
+	}
+	s.Vouch.ActAs(carol)
+	code := touch(t, link)
+	s.Vouch.ActAs(vouchtest.DefaultPerson())
+	if _, e := callTool(t, s, token, "get-aws-credentials", awsArguments("approval", code)); e != nil {
+		t.Errorf("with the approver's code: %+v", e)
+	}
+	lines := printed.lines("approval")
+	if len(lines) != 2 || lines[0]["decision"] != "deny" || lines[1]["decision"] != "approved" || lines[1]["sub"] != carol.Subject || lines[1]["approved_by"] != "carol@example.com" {
+		t.Errorf("logged %v", lines)
+	}
+
+	alone, token, _ := startApproval(t, `"approve": "touch"`)
+	link = wantedLink(t, alone, token, awsArguments())
+	alone.Vouch.ActAs(carol)
+	if code, err := mcptest.Touch(t.Context(), link); err == nil {
+		t.Errorf("somebody else approved: %s", code)
+	}
+}
+
+// TestOldSessionApprovesNothing: a Vouch that lets a browser pass on its session, or
+// does not say when the key was touched, approves nothing.
+func TestOldSessionApprovesNothing(t *testing.T) {
+	s, token, _ := startApproval(t, `"approve": "touch"`)
+	link := wantedLink(t, s, token, awsArguments())
+	s.Vouch.OmitAuthTime(true)
+	if code, err := mcptest.Touch(t.Context(), link); err == nil {
+		t.Errorf("approved without auth_time: %s", code)
+	}
+	s.Vouch.OmitAuthTime(false)
+	s.Vouch.RefuseHardware(true)
+	if code, err := mcptest.Touch(t.Context(), link); err == nil {
+		t.Errorf("approved without a key: %s", code)
+	}
+	s.Vouch.RefuseHardware(false)
+	touch(t, link)
+}
+
+// TestSealedInWorkerd: the age file of the Worker opens, and holds what would have
+// been the answer; nothing else that leaves does.
+func TestSealedInWorkerd(t *testing.T) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient := identity.Recipient().String()
+	s, token, printed := startApproval(t, `"delivery": "sealed", "recipients": ["`+recipient+`"]`)
+	stranger, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, arguments := range map[string]map[string]any{"unsealed": awsArguments(), "to somebody else": awsArguments("seal_to", stranger.Recipient().String())} {
+		if _, e := callTool(t, s, token, "get-aws-credentials", arguments); e == nil || e.Status != 403 || !strings.Contains(e.Error, "seal_to") {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	for _, call := range []struct {
+		tool, format, holds string
+		arguments           map[string]any
+	}{
+		{"get-aws-credentials", "json", `"SecretAccessKey": "`, awsArguments()},
+		{"get-aws-credentials", "ini", "aws_secret_access_key = ", awsArguments()},
+		{"get-github-token", "git-credential", "password=gh", map[string]any{"owner": "acme", "repositories": []string{"web"}}},
+		{"get-ssh-certificate", "file", "ssh-ed25519-cert-v01@openssh.com ", map[string]any{"public_key": publicKey}},
+	} {
+		call.arguments["seal_to"], call.arguments["format"] = recipient, call.format
+		result, e := callTool(t, s, token, call.tool, call.arguments)
+		if e != nil {
+			t.Fatalf("%s: %+v", call.tool, e)
+		}
+		file, _ := result["sealed"].(string)
+		opened, err := unseal(file, identity)
+		if err != nil || !strings.Contains(opened, call.holds) {
+			t.Errorf("%s as %s: %v, %d bytes", call.tool, call.format, err, len(opened))
+		}
+		everything, err := json.Marshal(result)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.FieldsFunc(opened, func(r rune) bool { return strings.ContainsRune(" \n\",='", r) }) {
+			isReference := strings.HasPrefix(line, "ASIA") || len(line) < 24 || strings.Contains(line, "arn:")
+			if !isReference && (bytes.Contains(everything, []byte(line)) || strings.Contains(printed.String(), line)) {
+				t.Errorf("%s as %s: %.6q... is outside the seal", call.tool, call.format, line)
+			}
+		}
+		if result["sealed_to"] != recipient {
+			t.Errorf("%s: sealed to %v", call.tool, result["sealed_to"])
+		}
+	}
+	issued := 0
+	for _, line := range printed.lines("tool_call") {
+		if line["outcome"] == "issued" {
+			issued++
+			if line["sealed_to"] != recipient {
+				t.Errorf("logged %v", line)
+			}
+		}
+	}
+	if issued != 4 {
+		t.Errorf("%d credentials were logged", issued)
+	}
+}
+
+func unseal(file string, identity age.Identity) (string, error) {
+	if file == "" {
+		return "", errors.New("there is no file")
+	}
+	r, err := age.Decrypt(armor.NewReader(strings.NewReader(file)), identity)
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(r)
+	return string(text), err
+}
+
+// TestBrowserApproval: a person approves with a real browser that runs no JavaScript.
+func TestBrowserApproval(t *testing.T) {
+	b := startChromium(t)
+	s, token, _ := startApproval(t, `"approve": "touch"`)
+	link := wantedLink(t, s, token, awsArguments())
+
+	t.Run("approve", func(t *testing.T) {
+		p := b.open(t, b.profile(t))
+		p.visit(link)
+		p.look("approval", 0)
+		p.picture("approval")
+		p.waitFor(func() { p.click(allowButton) })
+		p.look("approved", 0)
+		p.picture("approved")
+		var code string
+		p.eval(`document.querySelector('.code').innerText`, &code)
+		if _, e := callTool(t, s, token, "get-aws-credentials", awsArguments("approval", strings.TrimSpace(code))); e != nil {
+			t.Errorf("with %s: %+v", code, e)
+		}
+		if got := p.origins(); len(got) != 2 || got[0] != s.Worker.URL || got[1] != s.VouchURL {
+			t.Errorf("requests went to %q", got)
+		}
+		p.checkQuiet()
+	})
+	t.Run("refuse", func(t *testing.T) {
+		p := b.open(t, b.profile(t))
+		p.visit(link)
+		p.waitFor(func() { p.click(refuseButton) })
+		p.look("refused", 0)
+		if got := p.origins(); len(got) != 1 {
+			t.Errorf("requests went to %q", got)
+		}
+		p.checkQuiet()
+	})
+	t.Run("somebody else", func(t *testing.T) {
+		s.Vouch.ActAs(carol)
+		defer s.Vouch.ActAs(vouchtest.DefaultPerson())
+		p := b.open(t, b.profile(t))
+		p.visit(link)
+		p.waitFor(func() { p.click(allowButton) })
+		p.look("not-yours", 0)
+		var text string
+		p.eval(`document.body.innerText`, &text)
+		if !strings.Contains(text, "somebody else signed in") {
+			t.Errorf("the page says %s", text)
+		}
+	})
+	t.Run("Enter at the first button refuses", func(t *testing.T) {
+		p := b.open(t, b.profile(t))
+		p.visit(link)
+		p.key("Tab", 9, "")
+		p.waitFor(func() { p.key("Enter", 13, "\r") })
+		if got := p.origins(); len(got) != 1 {
+			t.Errorf("requests went to %q", got)
+		}
+	})
+}
+
+// picture keeps a picture of the page for the docs, as a phone shows it.
+func (p *tab) picture(name string) {
+	p.t.Helper()
+	if !*update {
+		return
+	}
+	root, err := stack.Root()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.do("Emulation.setDeviceMetricsOverride", map[string]any{"width": 420, "height": 720, "deviceScaleFactor": 1, "mobile": true}, nil)
+	p.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "light"}}}, nil)
+	var shot struct{ Data []byte }
+	p.do("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &shot)
+	if err := os.WriteFile(filepath.Join(root, "docs", name+".png"), shot.Data, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
