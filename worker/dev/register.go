@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,20 +31,26 @@ const keepPrevious = 9 * time.Hour
 type registrar struct {
 	// dir is the folder of the registration files.
 	dir string
-	// getenv reads the environment, and deployed is the [vars] of wrangler.toml.
+	// getenv reads the environment, and settings is where the Worker's own are.
 	getenv   func(name string) string
-	deployed map[string]string
+	settings settings
 	vouch    upstream.Client
 	now      func() time.Time
 	// wrangler runs "wrangler args..." with stdin piped into it. Secrets go that
 	// way and no other: every user of a machine can read the arguments.
 	wrangler func(ctx context.Context, stdin secret.String, args ...string) error
-	out      io.Writer
+	// write sets variables in wrangler.toml.
+	write func(vars [][2]string) error
+	out   io.Writer
 }
 
 // runRegister makes the broker a client of Vouch, or updates that client.
 func runRegister(ctx context.Context) error {
-	g, err := newRegistrar()
+	return registerIn(ctx, realWorld())
+}
+
+func registerIn(ctx context.Context, w world) error {
+	g, err := newRegistrar(w)
 	if err != nil {
 		return err
 	}
@@ -52,26 +59,34 @@ func runRegister(ctx context.Context) error {
 
 // runRotateKey starts the rotation of the broker's key, or ends it.
 func runRotateKey(ctx context.Context) error {
-	g, err := newRegistrar()
+	return rotateIn(ctx, realWorld())
+}
+
+func rotateIn(ctx context.Context, w world) error {
+	g, err := newRegistrar(w)
 	if err != nil {
 		return err
 	}
 	return g.rotate(ctx)
 }
 
-func newRegistrar() (registrar, error) {
+func newRegistrar(w world) (registrar, error) {
 	root, err := stack.Root()
 	if err != nil {
 		return registrar{}, err
 	}
-	deployed, err := readSettings(filepath.Join(root, "wrangler.toml"), os.Getenv("CLOUDFLARE_ENV"))
+	path := filepath.Join(root, "wrangler.toml")
+	deployed, err := readSettings(path, os.Getenv("CLOUDFLARE_ENV"))
 	if err != nil {
 		return registrar{}, err
 	}
+	if err := checkNames(os.Environ()); err != nil {
+		return registrar{}, err
+	}
 	return registrar{
-		dir: filepath.Join(root, ".vouch"), getenv: os.Getenv, deployed: deployed.vars,
-		vouch: upstream.Client{Fetcher: upstream.NetHTTP{}, Now: time.Now},
-		now:   time.Now, out: os.Stdout,
+		dir: filepath.Join(root, ".vouch"), getenv: os.Getenv, settings: deployed,
+		vouch: w.upstream, now: w.now, out: os.Stdout,
+		write: func(vars [][2]string) error { return writeVars(path, deployed.varsTable(), vars) },
 		wrangler: func(ctx context.Context, stdin secret.String, args ...string) error {
 			cmd, err := stack.Wrangler(root, args...)
 			if err != nil {
@@ -90,11 +105,11 @@ func (g registrar) setting(name string) string {
 	if value := g.getenv(name); value != "" {
 		return value
 	}
-	return g.deployed[name]
+	return g.settings.vars[name]
 }
 
-// configured returns the issuer and the audience, checked, and the file of this
-// issuer.
+// configured returns the issuer and the audience, checked, and the file for the
+// two, after it said whom all that follows is about.
 func (g registrar) configured() (issuer, audience string, file registrationFile, err error) {
 	config, err := broker.ParseConfig(func(name string) string {
 		if name == "VOUCH_ISSUER" || name == "VOUCH_AUDIENCE" {
@@ -105,11 +120,21 @@ func (g registrar) configured() (issuer, audience string, file registrationFile,
 	if err != nil {
 		return "", "", file, err
 	}
-	u, err := url.Parse(config.Issuer)
-	if err != nil {
-		return "", "", file, err
+	if config.Audience == "" {
+		return "", "", file, errors.New("VOUCH_AUDIENCE must be given: make register VOUCH_AUDIENCE=https://HOST/mcp")
 	}
-	return config.Issuer, config.Audience, fileFor(g.dir, u.Host), nil
+	file = fileFor(g.dir, hostOf(config.Issuer), hostOf(config.Audience))
+	fmt.Fprintf(g.out, "The broker at %s, as a client of the Vouch at %s; kept in %s\n", config.Audience, config.Issuer, file)
+	return config.Issuer, config.Audience, file, nil
+}
+
+// hostOf returns the host of a URL that was checked before, with its port.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 func (g registrar) register(ctx context.Context) error {
@@ -117,14 +142,14 @@ func (g registrar) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if audience == "" {
-		return errors.New("VOUCH_AUDIENCE must be given: make register VOUCH_AUDIENCE=https://HOST/mcp")
-	}
 	unlock, err := file.lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	if err := g.adopt(file, issuer, audience); err != nil {
+		return err
+	}
 	before, err := g.known(file, issuer, audience)
 	if err != nil {
 		return err
@@ -138,12 +163,31 @@ func (g registrar) register(ctx context.Context) error {
 	return g.finish(ctx, file, after)
 }
 
+// adopt brings an earlier registration under this file's name: one from when there
+// was a file for each Vouch only, and one of a broker that moves here from MOVE,
+// its old address.
+func (g registrar) adopt(file registrationFile, issuer, audience string) error {
+	older := registrationFile{g.dir, fileName(hostOf(issuer)) + ".json"}
+	if old := g.getenv("MOVE"); old != "" {
+		if hostOf(old) == "" {
+			return errors.New("MOVE must be the address that the broker had, https://OLD/mcp")
+		}
+		moved := fileFor(g.dir, hostOf(issuer), hostOf(old))
+		if err := moved.adopt(older, issuer, old); err != nil {
+			return err
+		}
+		return file.adopt(moved, issuer, old)
+	}
+	return file.adopt(older, issuer, audience)
+}
+
 // known returns the registration in the file, or a new one with a new key when
 // there has never been any.
 func (g registrar) known(file registrationFile, issuer, audience string) (registration, error) {
 	r, err := file.load()
-	if errors.Is(err, errNoFile) {
-		if g.deployed["VOUCH_CLIENT_ID"] != "" && g.deployed["VOUCH_ISSUER"] == issuer {
+	// What Vouch never answered is nobody's client, whatever it was for.
+	if errors.Is(err, errNoFile) || err == nil && r.ClientID == "" && r.Issuer != issuer {
+		if g.settings.vars["VOUCH_CLIENT_ID"] != "" && g.settings.vars["VOUCH_ISSUER"] == issuer {
 			return r, fmt.Errorf("wrangler.toml has a VOUCH_CLIENT_ID, but its registration in %s is gone: "+
 				"put your copy of the file back, or empty VOUCH_CLIENT_ID there for a new client", file)
 		}
@@ -155,11 +199,6 @@ func (g registrar) known(file registrationFile, issuer, audience string) (regist
 	}
 	if r.Issuer != issuer {
 		return r, fmt.Errorf("%s is the registration at another Vouch of the same host: give the VOUCH_ISSUER that it names, or move it away", file)
-	}
-	// One broker's sign-in would end when another took its client.
-	if r.ClientID != "" && r.Audience != audience && g.getenv("MOVE") == "" {
-		return r, fmt.Errorf("%s is the registration of %s: run this with MOVE=1 if that broker moves to the new address, "+
-			"or move the file away for a second broker", file, r.Audience)
 	}
 	return r, nil
 }
@@ -188,7 +227,25 @@ func (g registrar) publish(ctx context.Context, file registrationFile, before, a
 
 // finish tells what is left to do after a registration, and does it on request.
 func (g registrar) finish(ctx context.Context, file registrationFile, r registration) error {
-	fmt.Fprintf(g.out, registeredText, r.Issuer, r.ClientID, file, r.Audience)
+	fmt.Fprintf(g.out, registeredText, r.Issuer, r.ClientID, file)
+	vars := [][2]string{{"VOUCH_ISSUER", r.Issuer}, {"VOUCH_AUDIENCE", r.Audience}, {"VOUCH_CLIENT_ID", r.ClientID}, {"BROKER_MODE", "sign-in"}}
+	switch {
+	case g.hasAll(vars):
+	case g.getenv("WRITE") != "":
+		if err := g.write(vars); err != nil {
+			return err
+		}
+		for _, v := range vars {
+			g.settings.vars[v[0]] = v[1]
+		}
+		fmt.Fprintf(g.out, "wrangler.toml has them now, under [%s].\n", g.settings.varsTable())
+	default:
+		fmt.Fprintf(g.out, "wrangler.toml needs these values under [%s], in place of those that are there; WRITE=1 make register puts them in:\n\n", g.settings.varsTable())
+		for _, v := range vars {
+			fmt.Fprintf(g.out, "  %s = %q\n", v[0], v[1])
+		}
+		fmt.Fprintln(g.out)
+	}
 	// The current key alone would go ahead of the one that sessions still need.
 	if !r.PreviousKey.IsEmpty() {
 		fmt.Fprintln(g.out, "A rotation of the key is under way: make rotate-key puts the secrets.")
@@ -208,17 +265,14 @@ func (g registrar) finish(ctx context.Context, file registrationFile, r registra
 	return nil
 }
 
+// hasAll reports whether wrangler.toml has these values already.
+func (g registrar) hasAll(vars [][2]string) bool {
+	return !slices.ContainsFunc(vars, func(v [2]string) bool { return g.settings.vars[v[0]] != v[1] })
+}
+
 const registeredText = `Registered at %[1]s as client %[2]s.
 Key and registration token are in %[3]s, for you alone: keep a copy in a safe place,
 and a fresh one after each make register and make rotate-key, since the old one cannot change the registration then.
-
-In wrangler.toml, under [vars], set:
-
-  VOUCH_ISSUER = "%[1]s"
-  VOUCH_AUDIENCE = "%[4]s"
-  VOUCH_CLIENT_ID = "%[2]s"
-  BROKER_MODE = "sign-in"
-
 `
 
 const putText = `Then give the Worker its key, with RUN=1 make register, or by hand:
@@ -232,7 +286,7 @@ func (g registrar) checkTarget(r registration) error {
 	for _, v := range []struct{ name, want string }{
 		{"VOUCH_ISSUER", r.Issuer}, {"VOUCH_AUDIENCE", r.Audience}, {"VOUCH_CLIENT_ID", r.ClientID},
 	} {
-		if value := g.deployed[v.name]; value != "" && value != v.want {
+		if value := g.settings.vars[v.name]; value != "" && value != v.want {
 			return fmt.Errorf("%s in wrangler.toml is not that of this registration, so no secret was put: set it to %s, then run this again", v.name, v.want)
 		}
 	}
@@ -242,7 +296,7 @@ func (g registrar) checkTarget(r registration) error {
 // rotate does the next step of a rotation: a new key beside the old one, or,
 // once no session needs it any more, the end of the old one.
 func (g registrar) rotate(ctx context.Context) error {
-	issuer, _, file, err := g.configured()
+	issuer, audience, file, err := g.configured()
 	if err != nil {
 		return err
 	}
@@ -251,6 +305,9 @@ func (g registrar) rotate(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	if err := g.adopt(file, issuer, audience); err != nil {
+		return err
+	}
 	r, err := file.load()
 	if err != nil && !errors.Is(err, errNoFile) {
 		return err

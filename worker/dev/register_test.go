@@ -133,10 +133,15 @@ func TestRotateCarriesOn(t *testing.T) {
 	}
 }
 
-// crash is a terminal that ends the program at the first word.
+// crash is a terminal that ends the program at the first word on what was done.
 type crash struct{}
 
-func (crash) Write([]byte) (int, error) { panic("crash") }
+func (crash) Write(p []byte) (int, error) {
+	if strings.HasPrefix(string(p), "The broker at ") {
+		return len(p), nil
+	}
+	panic("crash")
+}
 
 func TestCrashBeforeTelling(t *testing.T) {
 	for _, name := range []string{"first registration", "update", "rotation"} {
@@ -191,7 +196,7 @@ func TestKeysAreKeptBeforeTheRequest(t *testing.T) {
 		_, _ = w.Write([]byte(`{"client_id":"c1","registration_access_token":"t1","token_endpoint_auth_method":"private_key_jwt","dpop_bound_access_tokens":true}`))
 	}))
 	defer front.Close()
-	o.env["VOUCH_ISSUER"], o.deployed = front.URL, nil
+	o.env["VOUCH_ISSUER"], o.settings.vars = front.URL, nil
 	o.must(o.register)
 	if err := o.run(o.rotate); err == nil {
 		t.Error("a rotation without an answer succeeded")
@@ -211,7 +216,7 @@ func TestRegisterRefusals(t *testing.T) {
 		{"audience is plain http", func(o *office) { o.env["VOUCH_AUDIENCE"] = "http://broker.example/mcp" }, "VOUCH_AUDIENCE"},
 		{"issuer is plain http", func(o *office) { o.env["VOUCH_ISSUER"] = "http://vouch.example" }, "VOUCH_ISSUER"},
 		{"issuer with a path upwards", func(o *office) { o.env["VOUCH_ISSUER"] = "https://../x/" }, "VOUCH_ISSUER"},
-		{"file is lost", func(o *office) { o.deployed["VOUCH_CLIENT_ID"] = "c1" }, "is gone"},
+		{"file is lost", func(o *office) { o.settings.vars["VOUCH_CLIENT_ID"] = "c1" }, "is gone"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -227,17 +232,42 @@ func TestRegisterRefusals(t *testing.T) {
 	}
 }
 
+// A second broker at the same Vouch is a client of its own, and the first stays
+// as it is; only a broker that says so moves.
 func TestAnotherBrokerIsNotPushedAside(t *testing.T) {
 	o := newOffice(t)
 	o.must(o.register)
+	first := o.kept()
 	o.env["VOUCH_AUDIENCE"] = "https://other.example/mcp"
-	if err := o.run(o.register); err == nil || !strings.Contains(err.Error(), "MOVE=1") {
-		t.Fatalf("error %v", err)
-	}
-	o.env["MOVE"] = "1"
 	o.must(o.register)
-	if m, _ := o.sent(); m.RedirectURIs[0] != "https://other.example/oauth/callback" || o.kept().Audience != "https://other.example/mcp" {
+	if second := o.kept(); second.ClientID == first.ClientID || second.Key.Equal(first.Key.String) || o.vouch.Vouch.Count("/oauth/register") != 2 {
+		t.Error("the second broker took the first one's client or key")
+	}
+	o.env["VOUCH_AUDIENCE"], o.env["MOVE"] = "https://moved.example/mcp", testAudience
+	o.must(o.register)
+	m, _ := o.sent()
+	if m.RedirectURIs[0] != "https://moved.example/oauth/callback" || o.kept().ClientID != first.ClientID || o.kept().Audience != "https://moved.example/mcp" {
 		t.Errorf("the move did not arrive: %v", m.RedirectURIs)
+	}
+}
+
+// A file from when there was one for each Vouch is taken over by its broker only.
+func TestOlderFileIsAdopted(t *testing.T) {
+	for _, mine := range []bool{true, false} {
+		o := newOffice(t)
+		o.must(o.register)
+		first := o.kept()
+		older := registrationFile{o.dir, fileName(hostOf(o.env["VOUCH_ISSUER"])) + ".json"}
+		if err := os.Rename(o.file().path(), older.path()); err != nil {
+			t.Fatal(err)
+		}
+		if !mine {
+			o.env["VOUCH_AUDIENCE"] = "https://other.example/mcp"
+		}
+		o.must(o.register)
+		if got := o.kept().ClientID == first.ClientID; got != mine {
+			t.Errorf("of this broker %v: adopted %v", mine, got)
+		}
 	}
 }
 
@@ -262,7 +292,7 @@ func TestWrongWorkerGetsNoKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := newOffice(t)
 			o.must(o.register)
-			o.env["RUN"], o.deployed[name] = "1", "https://other.example"
+			o.env["RUN"], o.settings.vars[name] = "1", "https://other.example"
 			for _, command := range []func(context.Context) error{o.register, o.rotate} {
 				if err := o.run(command); err == nil || !strings.Contains(err.Error(), name) {
 					t.Errorf("error %v", err)

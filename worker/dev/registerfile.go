@@ -90,10 +90,29 @@ func (r registration) check() error {
 // A registrationFile is where one registration is kept, for this user alone.
 type registrationFile struct{ dir, name string }
 
-// fileFor returns the file for a Vouch, DIR/HOST.json. A colon before a port
-// becomes an underscore, as some systems allow none in a name.
-func fileFor(dir, issuerHost string) registrationFile {
-	return registrationFile{dir, strings.ReplaceAll(issuerHost, ":", "_") + ".json"}
+// fileFor returns the file for a broker at a Vouch, DIR/VOUCH--BROKER.json, by the
+// hosts of the two.
+func fileFor(dir, issuerHost, audienceHost string) registrationFile {
+	return registrationFile{dir, fileName(issuerHost) + "--" + fileName(audienceHost) + ".json"}
+}
+
+// fileName makes a file's name of a host. Some systems allow no colon in one.
+func fileName(host string) string { return strings.ReplaceAll(host, ":", "_") }
+
+// adopt gives an older file, made for the same two, this name. Anything else about
+// the older file is for load to find.
+func (f registrationFile) adopt(older registrationFile, issuer, audience string) error {
+	if _, err := os.Lstat(f.path()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r, err := older.load()
+	if errors.Is(err, errNoFile) || err == nil && (r.Issuer != issuer || r.Audience != audience) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(older.path(), f.path())
 }
 
 // String returns the path as people see it, relative to the project.

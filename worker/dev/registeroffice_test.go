@@ -48,7 +48,7 @@ func newOffice(t *testing.T) *office {
 		env: map[string]string{"VOUCH_ISSUER": s.VouchURL, "VOUCH_AUDIENCE": testAudience},
 	}
 	o.registrar = registrar{
-		dir: filepath.Join(t.TempDir(), ".vouch"), deployed: map[string]string{"VOUCH_ISSUER": s.VouchURL},
+		dir: filepath.Join(t.TempDir(), ".vouch"), settings: settings{vars: map[string]string{"VOUCH_ISSUER": s.VouchURL}},
 		getenv: func(name string) string { return o.env[name] },
 		vouch:  upstream.Client{Fetcher: upstream.NetHTTP{}, Now: time.Now},
 		now:    func() time.Time { return o.clock }, out: o.out,
@@ -61,7 +61,7 @@ func newOffice(t *testing.T) *office {
 }
 
 func (o *office) file() registrationFile {
-	return fileFor(o.dir, strings.TrimPrefix(o.env["VOUCH_ISSUER"], "http://"))
+	return fileFor(o.dir, hostOf(o.env["VOUCH_ISSUER"]), hostOf(o.env["VOUCH_AUDIENCE"]))
 }
 
 // kept returns what the file holds.
@@ -108,6 +108,9 @@ func (o *office) silent(err error) {
 		}
 	}
 }
+
+// toldMore reports whether more was told than whom the run is about.
+func (o *office) toldMore() bool { return strings.Count(o.out.String(), "\n") > 1 }
 
 // sent returns the last registration that Vouch received, and how it came.
 func (o *office) sent() (metadata, vouchtest.Received) {
