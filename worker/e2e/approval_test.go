@@ -325,3 +325,53 @@ func (p *tab) picture(name string) {
 		p.t.Fatal(err)
 	}
 }
+
+// TestRealClientsApprove: the TypeScript clients as the agent. One that can ask its
+// person is asked in the modern era; all others get the link, and so does one that
+// says no by itself.
+func TestRealClientsApprove(t *testing.T) {
+	installClients(t)
+	stacks := map[string]*stack.Stack{}
+	for _, approve := range []string{"touch", "ask"} {
+		stacks[approve] = start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Vars: approvalPolicy(`"approve": "` + approve + `"`)}})
+	}
+	modern := map[string]string{"pin": "2026-07-28"}
+	answer := func(action string, approve bool) map[string]any {
+		return map[string]any{"action": action, "content": map[string]bool{"approve": approve}}
+	}
+	for _, tt := range []struct {
+		name, script, approve string
+		run                   clientRun
+		asked                 int
+		refusals              int // with a link, before the credential
+	}{
+		{"v1, touch", "v1.mjs", "touch", clientRun{Touch: true}, 0, 1},
+		{"v1, ask", "v1.mjs", "ask", clientRun{Touch: true}, 0, 1},
+		{"v2 legacy, touch", "v2.mjs", "touch", clientRun{Touch: true, Mode: "legacy"}, 0, 1},
+		{"v2 legacy, ask", "v2.mjs", "ask", clientRun{Touch: true, Mode: "legacy", Answer: answer("accept", true)}, 0, 1},
+		{"v2 modern, touch", "v2.mjs", "touch", clientRun{Touch: true, Mode: modern, Answer: answer("accept", true)}, 0, 1},
+		{"v2 modern, ask", "v2.mjs", "ask", clientRun{Mode: modern, Answer: answer("accept", true)}, 1, 0},
+		{"v2 modern, ask a client that cannot", "v2.mjs", "ask", clientRun{Touch: true, Mode: modern}, 0, 1},
+		{"v2 modern, ask and no", "v2.mjs", "ask", clientRun{Touch: true, Mode: modern, Answer: answer("accept", false)}, 1, 1},
+		{"v2 modern, ask and decline", "v2.mjs", "ask", clientRun{Touch: true, Mode: modern, Answer: map[string]any{"action": "decline"}}, 1, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.run.MCP, tt.run.Home, tt.run.Tick = stacks[tt.approve].MCP, t.TempDir(), []string{"aws"}
+			tt.run.Calls = []clientCall{{"get-aws-credentials", awsArguments()}}
+			report := runClient(t, tt.script, tt.run)
+			if len(report.Results) != tt.refusals+1 || len(report.Asked) != tt.asked {
+				t.Fatalf("%d results, asked %q", len(report.Results), report.Asked)
+			}
+			for i, result := range report.Results {
+				if last := i == tt.refusals; result.IsError == last || last && result.StructuredContent["AccessKeyId"] == nil {
+					t.Errorf("result %d: %+v", i, result)
+				}
+			}
+			for _, question := range report.Asked {
+				if !strings.Contains(question, vouchtest.DefaultRoleARN) || !strings.Contains(question, "mend the site") {
+					t.Errorf("the person was asked %q", question)
+				}
+			}
+		})
+	}
+}

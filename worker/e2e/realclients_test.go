@@ -30,6 +30,8 @@ type clientRun struct {
 	Ask      string       `json:"ask,omitempty"`      // scopes of the first sign-in; empty: what the challenge names
 	Tick     []string     `json:"tick"`               // what the person leaves ticked
 	Home     string       `json:"home"`               // an empty folder for what a client keeps
+	Touch    bool         `json:"touch,omitempty"`    // the person approves what is refused with a link
+	Answer   any          `json:"answer,omitempty"`   // of a person who can be asked
 }
 
 type clientCall struct {
@@ -52,6 +54,7 @@ type clientReport struct {
 		Boxes    []string // on the consent page
 		Granted  string   // the scope member of the token answer
 	}
+	Asked      []string // the questions to the person
 	Challenges []string // status and WWW-Authenticate of each
 }
 

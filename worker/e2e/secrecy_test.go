@@ -13,6 +13,9 @@ import (
 
 const privateKey = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n-----END OPENSSH PRIVATE KEY-----\n"
 
+// ageIdentity has the form of the secret half of an age key.
+const ageIdentity = "AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0"
+
 // TestNothingSecretIsPrinted runs successes and failures, collects every secret
 // that went in or came out, and looks for each in all that the Worker printed.
 func TestNothingSecretIsPrinted(t *testing.T) {
@@ -59,6 +62,14 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	callTool(t, s, token, "get-aws-credentials", map[string]any{"role_arn": privateKey})
 	callTool(t, s, token, "get-github-token", map[string]any{"owner": privateKey, "repositories": []string{privateKey}})
 	calls += 4
+	for _, argument := range []string{"seal_to", "purpose", "format", "approval", ageIdentity} {
+		_, e := callTool(t, s, token, "get-aws-credentials", map[string]any{"role_arn": vouchtest.DefaultRoleARN, argument: ageIdentity})
+		if e != nil && strings.Contains(strings.ToUpper(e.Error), ageIdentity[20:]) || e == nil && argument != "approval" { // no rule asks for one here
+			t.Errorf("a secret age key as %.8s: %+v", argument, e)
+		}
+		calls++
+	}
+	secrets = append(secrets, ageIdentity[20:], strings.ToLower(ageIdentity[20:]))
 	for _, r := range s.Vouch.Requests(pathSSH) {
 		if strings.Contains(string(r.Body), "PRIVATE KEY") {
 			t.Error("a private key was sent to Vouch")
