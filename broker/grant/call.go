@@ -86,7 +86,7 @@ func (c *call) settle(t *tool, object json.RawMessage) (credential, arguments, e
 		c.record.Decision = deny
 		return credential{}, nil, errDeclined
 	}
-	in, err := parseArguments(object, t.schema("input.properties"))
+	in, err := parseArguments(object, t.known)
 	if err != nil {
 		return credential{}, nil, err
 	}
@@ -115,7 +115,7 @@ func (c *call) settle(t *tool, object json.RawMessage) (credential, arguments, e
 
 // answer is the path of a tool that tells.
 func (c *call) answer(t *tool, in *mcp.Call) (mcp.Result, error) {
-	arguments, err := parseArguments(in.Arguments, t.schema("input.properties"))
+	arguments, err := parseArguments(in.Arguments, t.known)
 	if err != nil {
 		return mcp.Result{}, err
 	}

@@ -99,10 +99,12 @@ var (
 func New(c Config) (*Desk, error) { return newDesk(c, tools(c)) }
 
 func newDesk(c Config, tools []tool) (*Desk, error) {
-	for _, t := range tools {
+	for i := range tools {
+		t := &tools[i]
 		if err := t.check(); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrTool, t.name, err)
 		}
+		t.known = t.schema("input.properties")
 	}
 	return &Desk{config: c, tools: tools}, nil
 }

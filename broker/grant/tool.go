@@ -49,7 +49,8 @@ type tool struct {
 	// understood so far.
 	prepare func(d *Desk, in arguments) (credential, error)
 	// tell answers from what the broker knows. It asks nobody and hands out nothing.
-	tell func(c *call, in arguments) (any, error)
+	tell  func(c *call, in arguments) (any, error)
+	known gjson.Result // the properties of its input schema, which a Desk looks up once
 }
 
 // A credential is what a call asks for, checked, and how to get it.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,7 +27,7 @@ const (
 // token, or a token in the query or in a form body. Those two places are in the
 // RFC, but leak into logs and let a foreign page's form send a token.
 func BearerToken(r *http.Request) (secret.String, error) {
-	if r.URL.Query().Has("access_token") {
+	if r.URL.RawQuery != "" && r.URL.Query().Has("access_token") {
 		return secret.String{}, fmt.Errorf("%w: it is in the query", ErrInvalidRequest)
 	}
 	if formHasToken(r) {
@@ -58,8 +57,8 @@ func BearerToken(r *http.Request) (secret.String, error) {
 // formHasToken looks for the parameter access_token in a form body (RFC 6750
 // section 2.2) and puts back what it has read.
 func formHasToken(r *http.Request) bool {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if kind != "application/x-www-form-urlencoded" || r.Body == nil {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") || r.Body == nil {
 		return false
 	}
 	// A body that breaks off shows the same error to the next reader.

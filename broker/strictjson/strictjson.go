@@ -7,7 +7,9 @@
 package strictjson
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
@@ -52,7 +54,13 @@ func Read(text []byte, maxBytes int) (Object, error) {
 func Valid(text []byte, depth int) bool {
 	// The depth comes first: the validator recurses, and 256 KiB of "[" would
 	// cost a stack of many megabytes.
-	return deepest(text) <= depth && utf8.Valid(text) && gjson.ValidBytes(text)
+	return nestsAtMost(text, depth) && utf8.Valid(text) && gjson.ValidBytes(text)
+}
+
+// nestsAtMost reports whether a text nests at most to depth. One with fewer
+// brackets than that need not be looked at more closely.
+func nestsAtMost(text []byte, depth int) bool {
+	return bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= depth || deepest(text) <= depth
 }
 
 // deepest is how deep a JSON text nests. For one that is invalid it is at least
@@ -83,13 +91,22 @@ func isUnambiguous(value gjson.Result) bool {
 	if !object && !value.IsArray() {
 		return true
 	}
-	seen := map[string]bool{}
+	var few [8]string // most objects have no more members: these are compared, not hashed
+	names, many := few[:0], map[string]bool(nil)
 	value.ForEach(func(name, member gjson.Result) bool {
-		if object {
-			unique = !seen[name.Str]
-			seen[name.Str] = true
+		if object && many == nil {
+			unique = !slices.Contains(names, name.Str)
+			if names = append(names, name.Str); len(names) == len(few) {
+				many = make(map[string]bool, 2*len(few))
+				for _, n := range names {
+					many[n] = true
+				}
+			}
+		} else if object {
+			unique = !many[name.Str]
+			many[name.Str] = true
 		}
-		unique = unique && isUnambiguous(member)
+		unique = unique && (member.Type != gjson.JSON || isUnambiguous(member))
 		return unique
 	})
 	return unique

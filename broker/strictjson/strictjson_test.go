@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -171,4 +172,48 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%d members here, %d there: %q", names, len(want), text)
 		}
 	})
+}
+
+// TestTwiceAmongMany: a name that comes twice is found wherever it stands, in
+// objects of few and of many members.
+func TestTwiceAmongMany(t *testing.T) {
+	for size := 1; size <= 40; size++ {
+		members := make([]string, size)
+		for i := range members {
+			members[i] = fmt.Sprintf(`"m%d":[{"in":1}]`, i)
+		}
+		object := func() []byte { return []byte("{" + strings.Join(members, ",") + "}") }
+		if _, err := strictjson.Read(object(), 9999); err != nil {
+			t.Fatalf("%d members: %v", size, err)
+		}
+		for first := range size {
+			for _, second := range []int{0, first, size - 1} {
+				if second == first {
+					continue
+				}
+				was := members[second]
+				members[second] = fmt.Sprintf(`"\u006d%d":1`, first)
+				if _, err := strictjson.Read(object(), 9999); !errors.Is(err, strictjson.ErrNotObject) {
+					t.Errorf("%d members, of which %d and %d have one name: %v", size, first, second, err)
+				}
+				members[second] = was
+			}
+		}
+	}
+}
+
+// TestDepth: brackets in strings do not count, neither when there are few nor many.
+func TestDepth(t *testing.T) {
+	for depth := range 8 {
+		text := strings.Repeat("[", depth) + `"` + strings.Repeat("{[", 20) + `"` + strings.Repeat("]", depth)
+		plain := strings.Repeat("[", depth) + "1" + strings.Repeat("]", depth)
+		for limit := range 8 {
+			if got := strictjson.Valid([]byte(text), limit); got != (depth <= limit) {
+				t.Errorf("%s within %d: %v", text, limit, got)
+			}
+			if got := strictjson.Valid([]byte(plain), limit); got != (depth <= limit) {
+				t.Errorf("%s within %d: %v", plain, limit, got)
+			}
+		}
+	}
 }
