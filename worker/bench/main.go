@@ -43,6 +43,7 @@ const (
 	stock          = "stock workers.Serve"
 	empty          = "empty Worker"
 	oursInSignIn   = "this Worker, sign-in"
+	oursWithPolicy = "this Worker, policy"
 	toolsList      = "tools/list"
 	other          = "other build"
 	otherInSignIn  = "other build, sign-in"
@@ -71,12 +72,14 @@ func run(ctx context.Context, isShort bool) error {
 		{name: stock, entry: "build/stock/worker.mjs", slow: true},
 		{name: empty, entry: "worker/bench/empty/worker.mjs"},
 		{name: oursInSignIn, entry: "build/worker.mjs", signIn: true},
+		{name: oursWithPolicy, entry: "build/worker.mjs", policy: largePolicy()},
 	}
 	jobs := []job{
 		{title: toolsList, body: listRequest, sides: []string{ours, typeScript, stock, empty}},
 		{title: awsCredentials, body: awsRequest, sides: []string{ours, typeScript, stock, empty}},
 		{title: toolsList + ", signed in at the broker", body: listRequest, sides: []string{ours, oursInSignIn}},
 		{title: awsCredentials + ", DPoP and signature", body: awsRequest, sides: []string{ours, oursInSignIn}},
+		{title: awsCredentials + ", policy of 2,000 rules", body: awsRequest, sides: []string{ours, oursWithPolicy}},
 		{title: waitingTitle, body: awsRequest, waits: true, sides: []string{ours, typeScript}},
 	}
 	fresh := []string{ours, typeScript, stock, empty}
@@ -84,11 +87,14 @@ func run(ctx context.Context, isShort bool) error {
 		all = []*side{
 			all[0], {name: other, entry: entry},
 			all[4], {name: otherInSignIn, entry: entry, signIn: true},
+			all[5],
 		}
-		for i := range jobs {
+		for _, i := range []int{0, 1, 5} {
 			jobs[i].sides = []string{ours, other}
 		}
-		jobs[2].sides, jobs[3].sides = []string{oursInSignIn, otherInSignIn}, []string{oursInSignIn, otherInSignIn}
+		for _, i := range []int{2, 3} {
+			jobs[i].sides = []string{oursInSignIn, otherInSignIn}
+		}
 		fresh = []string{ours, other}
 	}
 	return compare(ctx, all, jobs, fresh, n)
@@ -125,4 +131,16 @@ func compare(ctx context.Context, all []*side, jobs []job, fresh []string, n len
 		return nil
 	}
 	return cold(ctx, sides, fresh, n)
+}
+
+// largePolicy is 2,000 rules of which none matches before the last: the dearest
+// policy of that size.
+func largePolicy() string {
+	var b strings.Builder
+	b.WriteString(`{"version": 1, "rules": [`)
+	for i := range 1999 {
+		fmt.Fprintf(&b, `{"id": "r%d", "deny": {"who": {"email": ["*@team%d.example.com"]}, "aws": ["arn:aws:iam::111122223333:role/team%d-*"], "github": ["example/team%d-*"]}},`, i, i, i, i)
+	}
+	b.WriteString(`{"id": "last", "allow": {"aws": ["arn:aws:iam::123456789012:role/*"], "github": ["acme/*"]}}]}`)
+	return b.String()
 }

@@ -23,6 +23,7 @@ type side struct {
 	entry  string
 	slow   bool // takes some ten times as long as the others
 	signIn bool
+	policy string // the document; "" for none
 
 	stack  *stack.Stack
 	vouch  *upstream
@@ -40,6 +41,9 @@ func (s *side) start(ctx context.Context) (err error) {
 		return err
 	}
 	s.config.Vars["AWS_ENDPOINT_URL_STS"] = s.sts.url
+	if s.policy != "" {
+		s.config.Vars["POLICY"] = s.policy
+	}
 	if !s.signIn {
 		if s.vouch, err = newUpstream(); err != nil {
 			return err
