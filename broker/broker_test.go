@@ -138,7 +138,7 @@ func TestArgumentsAreCheckedFirst(t *testing.T) {
 		{"time beyond any integer", "get-aws-credentials", `{` + role + `,"duration_seconds":1e300}`, "duration_seconds"},
 		{"region of another partition", "get-aws-credentials", `{` + role + `,"region":"cn-north-1"}`, "region must be"},
 		{"region that is a host name", "get-aws-credentials", `{` + role + `,"region":"us-east-1.attacker.example/"}`, "region must be"},
-		{"unknown argument", "get-aws-credentials", `{` + role + `,"policy":"x"}`, `no argument "policy"; known are role_arn, duration_seconds, region`},
+		{"unknown argument", "get-aws-credentials", `{` + role + `,"policy":"x"}`, `no argument "policy"; known are role_arn, profile, duration_seconds, region`},
 		{"argument given twice", "get-aws-credentials", `{` + role + `,` + role + `}`, "given twice"},
 		{"argument named in another case", "get-aws-credentials", `{"ROLE_ARN":"x"}`, "no argument"},
 		{"argument name with a path in it", "get-aws-credentials", `{"role_arn.type":"x"}`, "no argument"},

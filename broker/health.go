@@ -26,6 +26,13 @@ func (b *Broker) serveHealth(w http.ResponseWriter, r *http.Request, fault error
 		if b.config.signsIn() {
 			mode = modeSignIn
 		}
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": Version, "commit": commit, "mode": mode})
+		health := map[string]string{"status": "ok", "version": Version, "commit": commit, "mode": mode}
+		if b.config.Policy != nil {
+			health["policy"] = b.config.Policy.ID()
+		}
+		if b.config.Freeze != "" { // the broker works, and says so: it is meant to refuse
+			health["freeze"] = b.config.Freeze
+		}
+		writeJSON(w, http.StatusOK, health)
 	}
 }

@@ -51,19 +51,7 @@ func newCounter(t *testing.T, members string) *counter {
 		if w.request.Seconds, err = in.whole("duration_seconds", 900, 43200); err != nil {
 			return w, err
 		}
-		w.mint = func(context.Context, *call) (minted, error) {
-			c.mints++
-			whole := awsCredentials{Version: 1, AccessKeyId: "ASIAEXAMPLE", SecretAccessKey: theKey, SessionToken: "IQoJb3JpZ2luX2Vj", Expiration: "2026-11-25T13:00:00Z", AssumedRoleArn: "arn:aws:sts::444455556666:assumed-role/Agents/eve"}
-			return minted{
-				whole: whole,
-				bare: func(d delivery) any {
-					bare := whole
-					bare.SecretAccessKey, bare.SessionToken, bare.delivery = "", "", d
-					return bare
-				},
-				text: format.AWS{AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: secret.New(theKey), SessionToken: secret.New("IQoJb3JpZ2luX2Vj"), Expiration: c.now}.Text,
-			}, nil
-		}
+		w.mint = countMint(&c.mints)
 		return w, nil
 	}
 	log := func(line any) {
@@ -82,6 +70,23 @@ func newCounter(t *testing.T, members string) *counter {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// countMint counts a credential that costs nothing.
+func countMint(mints *int) func(context.Context, *call) (minted, error) {
+	return func(context.Context, *call) (minted, error) {
+		*mints++
+		whole := awsCredentials{Version: 1, AccessKeyId: "ASIAEXAMPLE", SecretAccessKey: theKey, SessionToken: "IQoJb3JpZ2luX2Vj", Expiration: "2026-11-25T13:00:00Z", AssumedRoleArn: "arn:aws:sts::444455556666:assumed-role/Agents/eve"}
+		return minted{
+			whole: whole,
+			bare: func(d delivery) any {
+				bare := whole
+				bare.SecretAccessKey, bare.SessionToken, bare.delivery = "", "", d
+				return bare
+			},
+			text: format.AWS{AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: secret.New(theKey), SessionToken: secret.New("IQoJb3JpZ2luX2Vj"), Expiration: time.Unix(0, 0)}.Text,
+		}, nil
+	}
 }
 
 func newNotary(t *testing.T) *approval.Notary {

@@ -33,18 +33,30 @@ func awsTool() tool {
 		annotations: mcp.Annotations{OpenWorldHint: true},
 		scope:       authserver.ScopeAWS,
 		formats:     format.AWSNames(),
-		prepare:     prepareAWS,
+		prepare:     func(d *Desk, in arguments) (credential, error) { return prepareAWS(d, in, false) },
 	}
 }
 
-func prepareAWS(d *Desk, in arguments) (w credential, err error) {
+// awsWriteTool is apart from awsTool because a tool's name is what clients ask their
+// person about.
+func awsWriteTool() tool {
+	t := awsTool()
+	t.name, t.title, t.like = "get-aws-write-credentials", "AWS temporary credentials that change things", t.name
+	t.description = "Get temporary AWS credentials with all that a role may do: change and delete, too. Use get-aws-credentials for whatever only looks. " +
+		"The result is a valid credential_process answer."
+	t.annotations.DestructiveHint, t.scope = true, authserver.ScopeAWSWrite
+	t.prepare = func(d *Desk, in arguments) (credential, error) { return prepareAWS(d, in, true) }
+	return t
+}
+
+func prepareAWS(d *Desk, in arguments, write bool) (w credential, err error) {
 	var input sts.Input
-	arn, err := in.text("role_arn")
+	arn, err := d.role(in, &w.target)
 	if err != nil {
 		return w, err
 	}
 	if input.Role, err = sts.ParseRoleARN(arn); err != nil {
-		return w, invalid("role_arn must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/Developer")
+		return w, invalid("role_arn must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/Developer; list-access shows what else you may name")
 	}
 	w.target.RoleARN = input.Role.String()
 	if input.DurationSeconds, err = in.whole("duration_seconds", 900, 43200); err != nil {
@@ -59,9 +71,37 @@ func prepareAWS(d *Desk, in arguments) (w credential, err error) {
 	if _, err = sts.Endpoint(input.Role.Partition, input.Region); err != nil {
 		return w, invalid("region must be an AWS region of the role's partition, %s", input.Role.Partition)
 	}
-	w.request = policy.Request{Kind: policy.AWS, RoleARN: w.target.RoleARN, Seconds: input.DurationSeconds}
+	w.request = policy.Request{Kind: policy.AWS, Profile: w.target.Profile, Write: write, Seconds: input.DurationSeconds}
+	if w.request.Profile == "" {
+		w.request.RoleARN = w.target.RoleARN
+	}
 	w.mint = func(ctx context.Context, c *call) (minted, error) { return c.assumeRole(ctx, input) }
 	return w, nil
+}
+
+// role is the role that a call names, by its ARN or by a profile of the catalog. It
+// fills in the profile.
+func (d *Desk) role(in arguments, to *target) (arn string, err error) {
+	if arn, err = in.text("role_arn"); err != nil {
+		return "", err
+	}
+	name, err := in.text("profile")
+	switch {
+	case err != nil:
+		return "", err
+	case name == "":
+		return arn, nil
+	case arn != "":
+		return "", invalid("name either a profile or a role_arn, not both")
+	case d.config.Policy == nil:
+		return "", invalid("this broker has no profiles; name a role_arn")
+	}
+	profile, ok := d.config.Policy.Profile(name)
+	if !ok {
+		return "", invalid("there is no such profile: list-access shows those that you may have")
+	}
+	to.Profile = name
+	return profile.RoleARN, nil
 }
 
 // defaultRegion is the configured region where it belongs to the partition, and

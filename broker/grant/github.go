@@ -3,7 +3,7 @@ package grant
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
 	"time"
 
 	"mcp-credential-broker/broker/authserver"
@@ -27,9 +27,9 @@ type githubToken struct {
 func githubTool() tool {
 	return tool{
 		name: "get-github-token", title: "GitHub installation token",
-		description: "Get a GitHub installation access token, valid for about one hour. " +
+		description: "Get a GitHub installation access token, valid for about one hour: contents write, metadata read, nothing else. " +
 			"For git over https, use it as the password of the user x-access-token.",
-		annotations: mcp.Annotations{OpenWorldHint: true},
+		annotations: mcp.Annotations{DestructiveHint: true, OpenWorldHint: true},
 		scope:       authserver.ScopeGitHub,
 		formats:     format.GitHubNames(),
 		prepare:     prepareGitHub,
@@ -68,7 +68,7 @@ func (c *call) installationToken(ctx context.Context, in vouch.GitHubRequest) (m
 		return m, err
 	}
 	sum := sha256.Sum256([]byte(got.Token.Reveal()))
-	c.record.Issued = &issued{TokenSHA256: hex.EncodeToString(sum[:])}
+	c.record.Issued = &issued{TokenSHA256: base64.StdEncoding.EncodeToString(sum[:])}
 	whole := githubToken{Token: got.Token.Reveal(), ExpiresAt: got.ExpiresAt, ExpiresIn: got.ExpiresIn, Permissions: got.Permissions, Repositories: got.Repositories}
 	expires, _ := time.Parse(time.RFC3339, got.ExpiresAt) // the zero Time where Vouch says it otherwise
 	return minted{

@@ -27,7 +27,7 @@ func sshTool() tool {
 		name: "get-ssh-certificate", title: "SSH certificate",
 		description: "Have an SSH public key signed by Vouch's certificate authority. " +
 			"Save the certificate beside the private key as <key>-cert.pub. Never send a private key.",
-		annotations: mcp.Annotations{OpenWorldHint: true},
+		annotations: mcp.Annotations{DestructiveHint: true, OpenWorldHint: true},
 		scope:       authserver.ScopeSSH,
 		formats:     format.SSHNames(),
 		prepare:     prepareSSH,

@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -27,7 +28,7 @@ var schemas []byte // the input and output schema of each tool, by its name
 // tools are all tools, in the order in which they are listed. To add one, write
 // its file, its line here, and its schema in schemas.json.
 func tools(c Config) []tool {
-	all := []tool{awsTool(), githubTool(), sshTool()}
+	all := []tool{awsTool(), awsWriteTool(), githubTool(), sshTool(), whoamiTool(), listTool(), explainTool()}
 	if c.Guide { // there is one level only, so there is one tool for it
 		all = slices.DeleteFunc(all, func(t tool) bool { return t.scope == authserver.ScopeAWSWrite })
 	}
@@ -38,6 +39,8 @@ func tools(c Config) []tool {
 // something that it tells.
 type tool struct {
 	name, title string
+	// like is the tool whose schemas are this one's too, if it is not empty.
+	like        string
 	description string // for the model
 	annotations mcp.Annotations
 	// scope is what a caller's token must have. A tool that tells needs none.
@@ -81,7 +84,7 @@ func (t *tool) check() error {
 }
 
 func (t *tool) schema(direction string) gjson.Result {
-	return gjson.GetBytes(schemas, t.name+"."+direction)
+	return gjson.GetBytes(schemas, cmp.Or(t.like, t.name)+"."+direction)
 }
 
 // twoFlows teach a model how a person approves, and how a credential gets past it.

@@ -71,14 +71,19 @@ func touch(t *testing.T, link string) string {
 	return code
 }
 
-// lines are the audit lines of an event.
-func (o *output) lines(event string) (lines []map[string]any) {
-	for line := range strings.SplitSeq(o.String(), "\n") {
-		var members map[string]any
-		if json.Unmarshal([]byte(line), &members) == nil && members["event"] == event {
-			lines = append(lines, members)
+// lines waits for n audit lines of an event, which come by a pipe, and returns them.
+func (o *output) lines(t *testing.T, event string, n int) (lines []map[string]any) {
+	t.Helper()
+	waitUntil(t, "the audit lines", func() bool {
+		lines = nil
+		for line := range strings.SplitSeq(o.String(), "\n") {
+			var members map[string]any
+			if json.Unmarshal([]byte(line), &members) == nil && members["event"] == event {
+				lines = append(lines, members)
+			}
 		}
-	}
+		return len(lines) >= n
+	})
 	return lines
 }
 
@@ -114,16 +119,16 @@ func TestTouchToGrant(t *testing.T) {
 	if _, e := callTool(t, s, other, "get-aws-credentials", awsArguments("approval", code)); e != nil {
 		t.Errorf("the same person by the same client: %+v", e)
 	}
-	if printed := printed.String(); strings.Contains(printed, "/approve?r=") || strings.Contains(printed, code) {
-		t.Error("the link or the code is in the log")
-	}
 	sub := vouchtest.DefaultPerson().Subject
-	if lines := printed.lines("approval"); len(lines) != 1 || lines[0]["decision"] != "approved" || lines[0]["approved_by"] != sub || lines[0]["requester"] != sub || lines[0]["tool"] != "get-aws-credentials" || lines[0]["rule"] != "ops-change" {
+	if lines := printed.lines(t, "approval", 1); len(lines) != 1 || lines[0]["decision"] != "approved" || lines[0]["approved_by"] != sub || lines[0]["requester"] != sub || lines[0]["tool"] != "get-aws-credentials" || lines[0]["rule"] != "ops-change" {
 		t.Errorf("logged %v", lines)
 	}
-	calls := printed.lines("tool_call")
+	calls := printed.lines(t, "tool_call", 6)
 	if len(calls) != 6 || calls[0]["decision"] != "approval_wanted" || calls[1]["decision"] != "allow" || calls[1]["approved_by"] != sub || calls[2]["decision"] != "approval_wanted" {
 		t.Errorf("logged %v", calls)
+	}
+	if printed := printed.String(); strings.Contains(printed, "/approve?r=") || strings.Contains(printed, code) {
+		t.Error("the link or the code is in the log")
 	}
 }
 
@@ -141,7 +146,7 @@ func TestTouchBySomebodyElse(t *testing.T) {
 	if _, e := callTool(t, s, token, "get-aws-credentials", awsArguments("approval", code)); e != nil {
 		t.Errorf("with the approver's code: %+v", e)
 	}
-	lines := printed.lines("approval")
+	lines := printed.lines(t, "approval", 2)
 	if len(lines) != 2 || lines[0]["decision"] != "deny" || lines[1]["decision"] != "approved" || lines[1]["sub"] != carol.Subject || lines[1]["approved_by"] != "carol@example.com" {
 		t.Errorf("logged %v", lines)
 	}
@@ -224,7 +229,7 @@ func TestSealedInWorkerd(t *testing.T) {
 		}
 	}
 	issued := 0
-	for _, line := range printed.lines("tool_call") {
+	for _, line := range printed.lines(t, "tool_call", 6) {
 		if line["outcome"] == "issued" {
 			issued++
 			if line["sealed_to"] != recipient {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -173,6 +174,16 @@ func callTool(t *testing.T, s *stack.Stack, token, tool string, arguments any) (
 		t.Fatalf("error is not in the guide's form: %s", r.Result.Content[0].Text)
 	}
 	return nil, &e
+}
+
+// toolNames are the tools that a broker lists. Relay mode without a policy has one
+// level, so one AWS tool.
+func toolNames(signsIn bool) []string {
+	names := []string{"get-aws-credentials", "get-github-token", "get-ssh-certificate", "whoami", "list-access", "explain-access"}
+	if signsIn {
+		names = slices.Insert(names, 1, "get-aws-write-credentials")
+	}
+	return names
 }
 
 // The calls that succeed against a fresh stack.

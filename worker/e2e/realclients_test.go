@@ -118,7 +118,7 @@ func TestRealClients(t *testing.T) {
 			if got.Version != tt.version {
 				t.Errorf("negotiated %q, want %q", got.Version, tt.version)
 			}
-			if want := []string{"get-aws-credentials", "get-github-token", "get-ssh-certificate"}; !slices.Equal(got.Tools, want) {
+			if want := toolNames(true); !slices.Equal(got.Tools, want) {
 				t.Errorf("tools %v, want %v", got.Tools, want)
 			}
 			got.checkResults(t, tt.declined)
