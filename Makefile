@@ -1,7 +1,7 @@
 # The targets that people use. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test conformance build size lint fuzz bench deploy register rotate-key tools check-go clean relink
+.PHONY: help dev demo test conformance build size lint fuzz bench deploy doctor native vouch inspect linked licences release register rotate-key tools check-go clean relink
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,27 @@ bench: tools build build/stock/worker.mjs build/peer/worker.mjs ## compare with 
 
 deploy: tools build ## check the configuration and deploy with wrangler (DRY_RUN=1: all but the upload)
 	@go run ./worker/dev deploy
+
+doctor: check-go ## examine the deployed broker and what it needs (URL=https://HOST for another than wrangler.toml's)
+	@go run ./worker/dev doctor
+
+native: check-go ## run broker, Vouch and STS natively in one process, for a debugger
+	@go build -o build/bin/ ./worker/dev && exec build/bin/dev native
+
+vouch: check-go ## run the local Vouch and STS alone, for wrangler dev or a broker of your own
+	@go build -o build/bin/ ./worker/dev && exec build/bin/dev vouch
+
+inspect: check-go ## say what a sealed value is, with the broker's key (value from the standard input)
+	@go run ./worker/dev inspect
+
+linked: check-go ## write the list of packages that are linked into the Worker
+	@go run ./worker/dev linked
+
+licences: check-go ## print the licences of all that is linked into the Worker
+	@go run ./worker/dev licences
+
+release: build ## build the commit twice, compare, and put build, checksums and SBOM into dist/
+	@go run ./worker/dev release
 
 register: tools check-go ## register the broker at VOUCH_ISSUER for VOUCH_AUDIENCE, or update that (RUN=1: put the secret too)
 	@go run ./worker/dev register

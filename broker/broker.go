@@ -216,7 +216,7 @@ func writeChallenge(w http.ResponseWriter, status int, challenge oauth.Challenge
 	writeJSON(w, status, map[string]string{"error": challenge.Error})
 }
 
-// refuse maps an authentication error to status and challenge (mcp-guide: RFC
+// refuse maps an authentication error to status and challenge (RFC
 // 6750 section 3, RFC 9728 section 5.1). The reason goes to the log alone.
 func (b *Broker) refuse(w http.ResponseWriter, requestID string, err error, resource string) {
 	challenge := b.mode.challenge(resource)

@@ -135,7 +135,7 @@ func explainHop(e hopError) failure {
 	return f
 }
 
-// vouchSentences are for the codes of Vouch's refusals (vouch-contract 2.4 and
+// vouchSentences are for the codes of Vouch's refusals (docs/vouch.md 2.4 and
 // 2.6). ISSUER stands for Vouch's URL.
 var vouchSentences = map[string]string{
 	"unauthorized":           "Vouch no longer accepts this sign-in; reconnect to sign in again",
@@ -175,7 +175,7 @@ func (c *call) explainVouch(e *vouch.Error) failure {
 	return f
 }
 
-// stsSentences are for the codes of AssumeRoleWithWebIdentity (vouch-contract
+// stsSentences are for the codes of AssumeRoleWithWebIdentity (docs/vouch.md
 // 12.3).
 var stsSentences = map[string]string{
 	"AccessDenied":            "AWS refused: the role does not exist or its trust policy does not admit you; its owner can check the policy's conditions against Vouch's documentation",

@@ -4,7 +4,7 @@
 // It promises that no hop outlives the deadline of the call that it serves,
 // that no hop starts when too little time is left to be of use, that no
 // redirect is followed, and that an answer is read whole or not at all. It
-// arms no timer: deadlines are kept by the host (design: one Go instance serves
+// arms no timer: deadlines are kept by the host (docs/architecture.md: one Go instance serves
 // every request of an isolate, and a Go timer would fire in a stranger's one).
 package upstream
 

@@ -180,7 +180,7 @@ func (s *SignIn) try(ctx context.Context, path string, form url.Values, nonce st
 }
 
 // assertion authenticates the broker to Vouch, and to Vouch only: its audience is
-// the issuer alone (vouch-contract 1.6).
+// the issuer alone (docs/vouch.md 1.6).
 func (s *SignIn) assertion(now time.Time) (string, error) {
 	claims := struct {
 		Issuer   string `json:"iss"`

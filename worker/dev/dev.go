@@ -16,13 +16,9 @@ const defaultPort = 3000
 
 // runDev keeps the stack up until Ctrl-C.
 func runDev(ctx context.Context) error {
-	port := defaultPort
-	if s := os.Getenv("PORT"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > 65535 {
-			return errors.New("PORT must be a number from 1 to 65535")
-		}
-		port = n
+	port, err := chosenPort()
+	if err != nil {
+		return err
 	}
 	s, err := stack.Start(ctx, stack.Config{
 		SignIn:   signsIn(),
@@ -75,3 +71,49 @@ Or call it by hand, with a token that lives for 8 hours:
     -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get-aws-credentials","arguments":{"role_arn":"%[5]s"}}}'
 
 `
+
+// chosenPort is PORT, or the default.
+func chosenPort() (int, error) {
+	s := os.Getenv("PORT")
+	if s == "" {
+		return defaultPort, nil
+	}
+	port, err := strconv.Atoi(s)
+	if err != nil || port < 1 || port > 65535 {
+		return 0, errors.New("PORT must be a number from 1 to 65535")
+	}
+	return port, nil
+}
+
+// runNative keeps broker, Vouch and STS up in this process.
+func runNative(ctx context.Context) error {
+	port, err := chosenPort()
+	if err != nil {
+		return err
+	}
+	n, err := stack.StartNative(port, func(line string) { fmt.Println(line) })
+	if err != nil {
+		return err
+	}
+	defer n.Stop()
+	fmt.Printf("MCP URL %s, Vouch %s, STS %s, all in process %d. Ctrl-C ends them.\n", n.MCP, n.VouchURL, n.STSURL, os.Getpid())
+	<-ctx.Done()
+	return nil
+}
+
+// runVouch keeps the local Vouch and STS up for a broker that runs elsewhere, such
+// as wrangler dev's.
+func runVouch(ctx context.Context) error {
+	port, err := chosenPort()
+	if err != nil {
+		return err
+	}
+	s, vars, err := stack.StartVouch(fmt.Sprintf("http://127.0.0.1:%d/mcp", port))
+	if err != nil {
+		return err
+	}
+	defer s.Stop()
+	fmt.Printf("Vouch %s, STS %s. Ctrl-C ends them.\nFor a broker on port %d, as .dev.vars or as the environment:\n\n%s\n", s.VouchURL, s.STSURL, port, stack.DotEnv(vars))
+	<-ctx.Done()
+	return nil
+}

@@ -47,21 +47,30 @@ func runLint(ctx context.Context) error {
 // checkLinked asks the linker what it keeps. Package lists would not do:
 // net/http always names crypto/tls, and the linker drops it.
 func checkLinked(ctx context.Context) error {
+	edges, err := dependencies(ctx)
+	if err != nil {
+		return err
+	}
+	if found := forbidden(edges); len(found) > 0 {
+		return errors.New("linked into the Wasm build, which must not be:\n  " + strings.Join(found, "\n  "))
+	}
+	return compareLinked(edges)
+}
+
+// dependencies returns the linker's edges "from -> to" of what it keeps.
+func dependencies(ctx context.Context) ([]string, error) {
 	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-dumpdep", "-o", os.DevNull, "./worker")
 	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("the Worker does not compile: %w\n%s", err, out.Bytes())
+		return nil, fmt.Errorf("the Worker does not compile: %w\n%s", err, out.Bytes())
 	}
 	edges := strings.Split(out.String(), "\n")
 	if len(edges) < 1000 {
-		return fmt.Errorf("the linker told only %d dependencies; the check would prove nothing", len(edges))
+		return nil, fmt.Errorf("the linker told only %d dependencies; the check would prove nothing", len(edges))
 	}
-	if found := forbidden(edges); len(found) > 0 {
-		return errors.New("linked into the Wasm build, which must not be:\n  " + strings.Join(found, "\n  "))
-	}
-	return nil
+	return edges, nil
 }
 
 // bannedCode is code of which no part may be kept: each costs 0.8 MB or more.

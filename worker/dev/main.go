@@ -5,8 +5,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -17,6 +20,14 @@ var commands = map[string]func(context.Context) error{
 	"lint":   runLint,
 	"fuzz":   runFuzz,
 	"deploy": runDeploy,
+	"doctor": runDoctor,
+	"native": runNative,
+	"vouch":  runVouch,
+
+	"inspect":  runInspect,
+	"licences": runLicences,
+	"linked":   runLinked,
+	"release":  runRelease,
 
 	"register":   runRegister,
 	"rotate-key": runRotateKey,
@@ -26,7 +37,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	if len(os.Args) != 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run ./worker/dev dev|demo|size|lint|fuzz|deploy|register|rotate-key (or the make targets of these names)")
+		fmt.Fprintf(os.Stderr, "usage: go run ./worker/dev %s\n(see make for what they do)\n", strings.Join(slices.Sorted(maps.Keys(commands)), "|"))
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](ctx); err != nil {

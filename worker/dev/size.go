@@ -36,7 +36,7 @@ func runSize(ctx context.Context) error {
 	}
 	fmt.Printf("upload %s KiB, gzip %s KiB, budget %d KiB gzip, headroom %.0f KiB\n", m[1], m[2], budgetKiB, budgetKiB-gzip)
 	if gzip > budgetKiB {
-		return errors.New("the upload is over its budget: look at what the Wasm build imports (design: what imports cost)")
+		return errors.New("the upload is over its budget: look at what the Wasm build imports (docs/architecture.md has what imports cost)")
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 // what a defect would do (worker/faults_js.go).
 var faults = stack.Config{Worker: stack.WorkerConfig{Entry: "build/faults/worker.mjs"}}
 
-// The bounds of design section 5, in bytes.
+// The bounds of docs/architecture.md, in bytes.
 const (
 	maxProgramBytes = 40 << 20
 	maxIsolateBytes = 96 << 20

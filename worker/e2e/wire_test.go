@@ -26,7 +26,7 @@ func modernBody(method, params string) string {
 	return `{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{` + params + envelope + `}}`
 }
 
-// TestAuthentication: who gets which challenge (mcp-guide 3.1 and 11.2).
+// TestAuthentication: who gets which challenge (RFC 6750 section 3, RFC 9728 section 5.1).
 func TestAuthentication(t *testing.T) {
 	s := shared
 	good := "Authorization: Bearer " + s.Token()
@@ -79,7 +79,7 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
-// TestFailureTables walks mcp-guide 3.1 to 3.3 through the whole Worker.
+// TestFailureTables walks the statuses and errors of both eras through the whole Worker.
 func TestFailureTables(t *testing.T) {
 	s := shared
 	token := "Authorization: Bearer " + s.Token()
