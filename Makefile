@@ -1,7 +1,7 @@
 # The targets that people use. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test conformance build size lint fuzz bench deploy doctor native vouch inspect linked licences release register rotate-key tools check-go clean relink
+.PHONY: help dev demo test conformance build size lint fuzz bench deploy doctor native vouch inspect linked licences release register rotate-key check-policy tools check-go clean relink
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ register: tools check-go ## register the broker at VOUCH_ISSUER for VOUCH_AUDIEN
 
 rotate-key: tools check-go ## give the Worker a new key beside the old one; 9 hours later, drop the old one
 	@go run ./worker/dev rotate-key
+
+check-policy: check-go ## tell what is wrong with policy.json, or with FILE=..., and try its tests
+	@go run ./worker/dev check-policy
 
 tools: node_modules/.package-lock.json
 

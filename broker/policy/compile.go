@@ -313,7 +313,7 @@ func (c *compiler) terms(out *compiled, r rule) {
 	for i, entry := range r.Recipients {
 		recipient, err := age.ParseRecipient(entry)
 		if err != nil { // the entry may be a secret key: its text is not repeated
-			c.add(r.source.item("recipients", i), "recipients[%d] cannot be used: %s", i, err.Error())
+			c.add(r.source.item("recipients", i), "recipients[%d] cannot be used: %s; write one as age-keygen -y prints it", i, err.Error())
 		}
 		out.recipients = append(out.recipients, recipient.String())
 	}

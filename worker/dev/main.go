@@ -31,6 +31,8 @@ var commands = map[string]func(context.Context) error{
 
 	"register":   runRegister,
 	"rotate-key": runRotateKey,
+
+	"check-policy": runCheckPolicy,
 }
 
 func main() {
