@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"slices"
@@ -54,6 +55,10 @@ func (q *Request) Write(w http.ResponseWriter) {
 		write(w, http.StatusMethodNotAllowed, nil)
 		return
 	}
+	if st, ok := q.plan.fixed(); ok {
+		write(w, q.plan.status, append(appendHead(nil, st.id), `"result":`...), st.result, []byte{'}'})
+		return
+	}
 	write(w, q.plan.status, q.body())
 }
 
@@ -79,13 +84,29 @@ func isJSON(contentType string) bool {
 	return strings.EqualFold(strings.Trim(mediaType, " \t"), "application/json")
 }
 
-func write(w http.ResponseWriter, status int, body []byte) {
-	if len(body) > 0 {
+// write writes a body, in parts that need not be put together first.
+func write(w http.ResponseWriter, status int, parts ...[]byte) {
+	length := 0
+	for _, part := range parts {
+		length += len(part)
+	}
+	if length > 0 {
 		w.Header().Set("Content-Type", "application/json")
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Content-Length", strconv.Itoa(length))
 	w.WriteHeader(status)
-	_, _ = w.Write(body)
+	for _, part := range parts {
+		_, _ = w.Write(part)
+	}
+}
+
+// fixed returns the one step of a plan whose result is the same for everybody. The
+// list of tools is most of what is sent, and it need not be copied for that.
+func (p plan) fixed() (step, bool) {
+	if p.batch || len(p.steps) != 1 || p.steps[0].call != nil || p.steps[0].fault != nil {
+		return step{}, false
+	}
+	return p.steps[0], true
 }
 
 func (q *Request) body() []byte {
@@ -108,13 +129,7 @@ func (q *Request) body() []byte {
 // appendAnswer appends the JSON-RPC response of a step. A response without id
 // leaves the member out: MCP's schema does not allow null.
 func (s *Server) appendAnswer(b []byte, st step) []byte {
-	b = slices.Grow(b, len(st.result)+len(st.id)+64)
-	b = append(b, `{"jsonrpc":"2.0",`...)
-	if st.id != nil {
-		b = append(b, `"id":`...)
-		b = append(b, st.id...)
-		b = append(b, ',')
-	}
+	b = appendHead(slices.Grow(b, len(st.result)+len(st.id)+64), st.id)
 	head, f := len(b), st.fault
 	if f == nil {
 		b = append(b, `"result":`...)
@@ -130,4 +145,14 @@ func (s *Server) appendAnswer(b []byte, st step) []byte {
 		b = append(b, encoded...)
 	}
 	return append(b, '}')
+}
+
+func appendHead(b []byte, id json.RawMessage) []byte {
+	b = append(b, `{"jsonrpc":"2.0",`...)
+	if id != nil {
+		b = append(b, `"id":`...)
+		b = append(b, id...)
+		b = append(b, ',')
+	}
+	return b
 }
