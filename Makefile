@@ -7,10 +7,10 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: tools build ## run the Worker with a local Vouch and STS on port 3000 (PORT=... for another)
-	@go build -o build/bin/ ./worker/dev && exec build/bin/dev dev
+	@echo "Compiling the local stack ..."; .ci/dots go build -o build/bin/ ./worker/dev && exec build/bin/dev dev
 
 demo: tools build ## get one of each credential from the Worker, from sign-in to result, and stop
-	@go build -o build/bin/ ./worker/dev && exec build/bin/dev demo
+	@echo "Compiling the local stack ..."; .ci/dots go build -o build/bin/ ./worker/dev && exec build/bin/dev demo
 
 test: tools build build/faults/worker.mjs lint ## run every test: native with -race, then the Worker in workerd
 	@sh .ci/test
@@ -23,7 +23,7 @@ build: build/worker.mjs ## compile the Worker into build/
 size: tools build ## print the upload's size as wrangler tells it, and hold it under the budget
 	@go run ./worker/dev size
 
-lint: check-go ## vet, gofmt, and what must not be linked into the Wasm build
+lint: check-go ## vet, gofmt, staticcheck, and what must not be linked into the Wasm build
 	@go run ./worker/dev lint
 
 fuzz: check-go ## run each fuzz target for FUZZTIME (default 20s)
@@ -39,10 +39,10 @@ doctor: check-go ## examine the deployed broker and what it needs (URL=https://H
 	@go run ./worker/dev doctor
 
 native: check-go ## run broker, Vouch and STS natively in one process, for a debugger
-	@go build -o build/bin/ ./worker/dev && exec build/bin/dev native
+	@echo "Compiling the local stack ..."; .ci/dots go build -o build/bin/ ./worker/dev && exec build/bin/dev native
 
 vouch: check-go ## run the local Vouch and STS alone, for wrangler dev or a broker of your own
-	@go build -o build/bin/ ./worker/dev && exec build/bin/dev vouch
+	@echo "Compiling the local stack ..."; .ci/dots go build -o build/bin/ ./worker/dev && exec build/bin/dev vouch
 
 inspect: check-go ## say what a sealed value is, with the broker's key (value from the standard input)
 	@go run ./worker/dev inspect
@@ -65,7 +65,7 @@ rotate-key: tools check-go ## give the Worker a new key beside the old one; 9 ho
 check-policy: check-go ## tell what is wrong with policy.json, or with FILE=..., and try its tests
 	@go run ./worker/dev check-policy
 
-tools: node_modules/.package-lock.json
+tools: check-go node_modules/.package-lock.json
 
 clean: ## remove what was built and installed here
 	@rm -rf build node_modules .wrangler worker/e2e/clients/node_modules worker/bench/peer/node_modules
@@ -73,7 +73,7 @@ clean: ## remove what was built and installed here
 check-go:
 	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer from https://go.dev/dl"; exit 1; }
 
-node_modules/.package-lock.json: package.json package-lock.json
+node_modules/.package-lock.json: package.json package-lock.json | check-go
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer from https://nodejs.org"; exit 1; }
 	@echo "Installing wrangler, workerd and Node from npm into node_modules (once, about 400 MB) ..."
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || { echo "npm ci failed; its own words are above."; exit 1; }
@@ -111,10 +111,10 @@ cold := $(foreach p,crypto/... math/big fmt time mcp-credential-broker/broker/..
 
 # build-worker FOLDER,TAGS: the assets generator empties the folder first, so that nothing old is left in it.
 define build-worker
-	@echo "Compiling the Worker into $(1) ..."
+	@echo "Compiling the Worker into $(1) (a minute or two the first time) ..."
 	@go tool workers-assets-gen -mode=go -o $(1)
 	@rm $(1)/worker.mjs $(1)/runtime.mjs
-	@GOOS=js GOARCH=wasm go build -trimpath -buildvcs=false $(cold) -tags "$(2)" -ldflags="-s -w -X mcp-credential-broker/broker.commit=$(commit)" -o $(1)/app.wasm ./worker || { echo "The Worker does not compile; the compiler's words are above."; exit 1; }
+	@GOOS=js GOARCH=wasm .ci/dots go build -trimpath -buildvcs=false $(cold) -tags "$(2)" -ldflags="-s -w -X mcp-credential-broker/broker.commit=$(commit)" -o $(1)/app.wasm ./worker || { echo "The Worker does not compile; the compiler's words are above."; exit 1; }
 	@cp worker/worker.mjs worker/message.mjs $(1)/
 	@echo "$(commit)" > $(1)/commit
 endef

@@ -81,9 +81,7 @@ func listTool() tool {
 
 func listAccess(c *call, _ arguments) (any, error) {
 	told := access{Access: []accessEntry{}}
-	for _, scope := range (authserver.AllScopes &^ c.caller.Granted).Names() {
-		told.NotGranted = append(told.NotGranted, scope)
-	}
+	told.NotGranted = append(told.NotGranted, (authserver.AllScopes &^ c.caller.Granted).Names()...)
 	switch {
 	case c.desk.config.Freeze != "":
 		told.Note = c.desk.config.Freeze

@@ -40,6 +40,22 @@ func runLint(ctx context.Context) error {
 			return fmt.Errorf("go vet: %w\n%s", err, out)
 		}
 	}
+	step("Looking for mistakes that staticcheck knows")
+	for _, v := range []struct{ goos, goarch, pkg string }{{"", "", "./..."}, {"js", "wasm", "./worker"}} {
+		// ST1005: our errors are sentences for people. SA1019: tests make keys of kinds that nobody should use.
+		cmd := exec.CommandContext(ctx, "go", "tool", "staticcheck", "-checks", "inherit,-ST1005,-SA1019", v.pkg)
+		if v.goos != "" {
+			tool, err := exec.CommandContext(ctx, "go", "tool", "-n", "staticcheck").Output()
+			if err != nil {
+				return fmt.Errorf("staticcheck: %w", err)
+			}
+			cmd = exec.CommandContext(ctx, strings.TrimSpace(string(tool)), "-checks", "inherit,-ST1005,-SA1019", v.pkg)
+			cmd.Env = append(os.Environ(), "GOOS="+v.goos, "GOARCH="+v.goarch)
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("staticcheck: %w\n%s", err, out)
+		}
+	}
 	step("Looking for what must not be linked into the Wasm build")
 	return checkLinked(ctx)
 }

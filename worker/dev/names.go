@@ -30,7 +30,9 @@ func checkNames(environ []string) error {
 				}
 			}
 		case strings.HasPrefix(name, "VOUCH_") || strings.HasPrefix(name, "BROKER_"):
-			given[name] = given[name] // told, if not there yet
+			if _, known := given[name]; !known {
+				given[name] = false
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {

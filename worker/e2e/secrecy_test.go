@@ -23,9 +23,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	s := start(t, stack.Config{Worker: stack.WorkerConfig{Output: printed}})
 	token := s.Token()
 	secrets := []string{token, privateKey[40:80], strings.Fields(publicKey)[1], "alice@laptop"}
-	for _, part := range strings.Split(token, ".") {
-		secrets = append(secrets, part)
-	}
+	secrets = append(secrets, strings.Split(token, ".")...)
 	calls := 0
 	for _, call := range goodCalls {
 		result, e := callTool(t, s, token, call.tool, call.arguments)
