@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -138,7 +139,7 @@ func TestArgumentsAreCheckedFirst(t *testing.T) {
 		{"time beyond any integer", "get-aws-credentials", `{` + role + `,"duration_seconds":1e300}`, "duration_seconds"},
 		{"region of another partition", "get-aws-credentials", `{` + role + `,"region":"cn-north-1"}`, "region must be"},
 		{"region that is a host name", "get-aws-credentials", `{` + role + `,"region":"us-east-1.attacker.example/"}`, "region must be"},
-		{"unknown argument", "get-aws-credentials", `{` + role + `,"policy":"x"}`, `no argument "policy"; known are role_arn, profile, duration_seconds, region`},
+		{"unknown argument", "get-aws-credentials", `{` + role + `,"policies":"x"}`, `no argument "policies"; known are role_arn, profile, policy, duration_seconds, region`},
 		{"argument given twice", "get-aws-credentials", `{` + role + `,` + role + `}`, "given twice"},
 		{"argument named in another case", "get-aws-credentials", `{"ROLE_ARN":"x"}`, "no argument"},
 		{"argument name with a path in it", "get-aws-credentials", `{"role_arn.type":"x"}`, "no argument"},
@@ -215,7 +216,7 @@ func TestResults(t *testing.T) {
 		target, issued  string
 	}{
 		{"get-aws-credentials", `{` + role + `,"duration_seconds":900.0,"region":null}`,
-			[]string{"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AssumedRoleArn"}, "role_arn", "access_key_id"},
+			[]string{"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "AssumedRoleArn", "Level"}, "role_arn", "access_key_id"},
 		{"get-github-token", `{"owner":"acme","repositories":["web","acme/api"]}`,
 			[]string{"token", "expires_at", "expires_in", "permissions", "repositories"}, "repositories", "token_sha256"},
 		{"get-ssh-certificate", `{"public_key":"` + sshKey + ` alice@laptop"}`,
@@ -247,6 +248,44 @@ func TestResults(t *testing.T) {
 				t.Errorf("audit: %v", record)
 			}
 		})
+	}
+}
+
+// TestSessionPolicies: what narrows a session reaches STS as it is, and nothing does
+// where the published guide holds; a rule's level does elsewhere.
+func TestSessionPolicies(t *testing.T) {
+	narrow := "{ \"Version\": \"2012-10-17\",\n\"Statement\": [] }"
+	quoted, err := json.Marshal(narrow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := "arn:aws:iam::aws:policy/ReadOnlyAccess"
+	for _, tt := range []struct{ name, policy, arguments, inline, arn, seconds string }{
+		{"guide", "", `{` + role + `}`, "", "", ""},
+		{"guide, narrowed", "", `{` + role + `,"policy":` + string(quoted) + `}`, narrow, "", ""},
+		{"read", `{"version":1,"mode":"enforce","rules":[{"id":"r","allow":{"aws":["*:role/*"]}}]}`, `{` + role + `,"policy":` + string(quoted) + `}`, narrow, read, "3600"},
+		{"view, short", `{"version":1,"mode":"enforce","rules":[{"id":"r","allow":{"aws":["*:role/*"]},"level":"view","max_seconds":900}]}`, `{` + role + `}`, "", "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess", "900"},
+		{"no write by the tool that looks", `{"version":1,"mode":"enforce","rules":[{"id":"r","allow":{"aws":["*:role/*"]},"level":"write"}]}`, `{` + role + `}`, "", read, "3600"},
+	} {
+		b := newBench(t, vouchtest.Options{}, map[string]string{"POLICY": tt.policy})
+		r := b.call(t, "get-aws-credentials", tt.arguments)
+		requests := b.STS.Requests("/")
+		if r.IsError || len(requests) != 1 {
+			t.Fatalf("%s: %+v", tt.name, r)
+		}
+		form, err := url.ParseQuery(string(requests[0].Body))
+		if err != nil || form.Get("Policy") != tt.inline || form.Get("PolicyArns.member.1.arn") != tt.arn || form.Has("PolicyArns.member.2.arn") || form.Get("DurationSeconds") != tt.seconds {
+			t.Errorf("%s: STS was asked for %v, %v", tt.name, form["Policy"], form)
+		}
+	}
+	b := newBench(t, vouchtest.Options{}, nil)
+	for _, tt := range []string{`"no JSON"`, `"[]"`, `{"a":1}`, `"{\"a\":\"` + strings.Repeat("x", 2048) + `\"}"`, `"{\"a\":\"日本\"}"`} {
+		if r := b.call(t, "get-aws-credentials", `{`+role+`,"policy":`+tt+`}`); !r.IsError || !strings.Contains(r.Content[0].Text, "policy must") {
+			t.Errorf("%.40s: %+v", tt, r)
+		}
+	}
+	if n := len(b.STS.Requests("/")); n != 0 {
+		t.Errorf("STS was asked %d times", n)
 	}
 }
 

@@ -171,6 +171,7 @@ func (c *call) approvalRequest(wanted approval.Call, w credential) *approval.Req
 	}
 	add("SSH key", w.target.KeyFingerprint)
 	add("For how long", lifeOf(c.decision.Seconds, w.request.Kind))
+	r.Facts = append(r.Facts, w.facts...)
 	if c.options.purpose != "" {
 		r.Facts = append(r.Facts, approval.Fact{Name: "Purpose", Value: c.options.purpose, Claimed: true})
 	}

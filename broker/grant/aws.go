@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
@@ -21,6 +24,9 @@ type awsCredentials struct {
 	SessionToken    string `json:",omitempty"`
 	Expiration      string // RFC 3339, UTC
 	AssumedRoleArn  string
+	// Level is what was decided, and PolicyArns what the session was narrowed with.
+	Level      policy.Level
+	PolicyArns []string `json:",omitempty"`
 	delivery
 }
 
@@ -75,6 +81,19 @@ func prepareAWS(d *Desk, in arguments, write bool) (w credential, err error) {
 	if w.request.Profile == "" {
 		w.request.RoleARN = w.target.RoleARN
 	}
+	if input.Policies.Inline, err = inlinePolicy(in); err != nil {
+		return w, err
+	}
+	w.fits = func(decided policy.Decision) error {
+		policies := sts.SessionPolicies{ARNs: policiesOf(decided.Level, input.Role.Partition), Inline: input.Policies.Inline}
+		if sts.CheckSessionPolicies(policies) != nil {
+			return invalid("policy must have at most 2048 characters, those of the ARN that narrows the session to its level included, and none beyond U+00FF")
+		}
+		return nil
+	}
+	if input.Policies.Inline != "" {
+		w.facts = append(w.facts, approval.Fact{Name: "Narrowed", Value: "by a policy in the call"})
+	}
 	w.mint = func(ctx context.Context, c *call) (minted, error) { return c.assumeRole(ctx, input) }
 	return w, nil
 }
@@ -113,16 +132,29 @@ func (d *Desk) defaultRegion(partition string) string {
 	return sts.DefaultRegion(partition)
 }
 
+// inlinePolicy is the policy that a call narrows its session with. It can take away
+// and never give: STS grants what role and policies all allow.
+func inlinePolicy(in arguments) (string, error) {
+	text, err := in.text("policy")
+	if err != nil || text == "" {
+		return "", err
+	}
+	if !gjson.Valid(text) || !gjson.Parse(text).IsObject() {
+		return "", invalid("policy must be an IAM policy as JSON text")
+	}
+	return text, nil
+}
+
 // policiesOf narrow a session to a level, as Vouch's own command line does for an
 // agent. A level that is none of them gets least.
-func policiesOf(level policy.Level, partition string) sts.SessionPolicies {
+func policiesOf(level policy.Level, partition string) []string {
 	switch level {
 	case policy.Write:
-		return sts.SessionPolicies{}
+		return nil
 	case policy.Read:
-		return sts.SessionPolicies{ARNs: []string{sts.ManagedPolicy(partition, "ReadOnlyAccess")}}
+		return []string{sts.ManagedPolicy(partition, "ReadOnlyAccess")}
 	}
-	return sts.SessionPolicies{ARNs: []string{sts.ManagedPolicy(partition, "job-function/ViewOnlyAccess")}}
+	return []string{sts.ManagedPolicy(partition, "job-function/ViewOnlyAccess")}
 }
 
 // assumeRole has Vouch vouch for the person to one role, and STS turn that into
@@ -137,7 +169,7 @@ func (c *call) assumeRole(ctx context.Context, in sts.Input) (m minted, err erro
 		return m, err
 	}
 	in.Token, in.DurationSeconds = id.Token, c.decision.Seconds
-	in.Policies = policiesOf(c.decision.Level, in.Role.Partition)
+	in.Policies.ARNs = policiesOf(c.decision.Level, in.Role.Partition)
 	in.SessionName = sts.SessionName(sts.UnverifiedSubject(id.Token))
 	var got *sts.Credentials
 	err = c.hop(ctx, hopSTS, true, func(ctx context.Context) (err error) {
@@ -155,6 +187,8 @@ func (c *call) assumeRole(ctx context.Context, in sts.Input) (m minted, err erro
 		SessionToken:    got.SessionToken.Reveal(),
 		Expiration:      got.Expiration.UTC().Format(time.RFC3339),
 		AssumedRoleArn:  got.AssumedRoleARN,
+		Level:           c.decision.Level,
+		PolicyArns:      in.Policies.ARNs,
 	}
 	return minted{
 		whole: whole,

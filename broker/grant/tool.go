@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
@@ -59,7 +60,8 @@ type tool struct {
 // A credential is what a call asks for, checked, and how to get it.
 type credential struct {
 	target  target
-	request policy.Request // all but the tool and the recipient
+	request policy.Request  // all but the tool and the recipient
+	facts   []approval.Fact // beyond those of target and request, for whoever approves
 	// fits, if it is not nil, says why what was decided cannot be got.
 	fits func(d policy.Decision) error
 	// mint gets the credential; what it returns becomes the result.

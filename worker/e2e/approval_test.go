@@ -195,6 +195,7 @@ func TestSealedInWorkerd(t *testing.T) {
 			t.Errorf("%s: %+v", name, e)
 		}
 	}
+	var secrets []string
 	for _, call := range []struct {
 		tool, format, holds string
 		arguments           map[string]any
@@ -220,7 +221,11 @@ func TestSealedInWorkerd(t *testing.T) {
 		}
 		for _, line := range strings.FieldsFunc(opened, func(r rune) bool { return strings.ContainsRune(" \n\",='", r) }) {
 			isReference := strings.HasPrefix(line, "ASIA") || len(line) < 24 || strings.Contains(line, "arn:")
-			if !isReference && (bytes.Contains(everything, []byte(line)) || strings.Contains(printed.String(), line)) {
+			if isReference {
+				continue
+			}
+			secrets = append(secrets, line)
+			if bytes.Contains(everything, []byte(line)) {
 				t.Errorf("%s as %s: %.6q... is outside the seal", call.tool, call.format, line)
 			}
 		}
@@ -228,8 +233,17 @@ func TestSealedInWorkerd(t *testing.T) {
 			t.Errorf("%s: sealed to %v", call.tool, result["sealed_to"])
 		}
 	}
+	lines, log := printed.lines(t, "tool_call", 6), printed.String()
 	issued := 0
-	for _, line := range printed.lines(t, "tool_call", 6) {
+	for _, secret := range secrets {
+		if strings.Contains(log, secret) {
+			t.Errorf("%.6q... is in the log", secret)
+		}
+	}
+	if len(secrets) < 6 {
+		t.Errorf("only %d secrets were looked for", len(secrets))
+	}
+	for _, line := range lines {
 		if line["outcome"] == "issued" {
 			issued++
 			if line["sealed_to"] != recipient {
