@@ -247,6 +247,9 @@ func TestResults(t *testing.T) {
 				record["email"] != "alice@example.com" || target[tt.target] == nil || issued[tt.issued] == nil {
 				t.Errorf("audit: %v", record)
 			}
+			if (record["region"] != nil) != (tt.tool == "get-aws-credentials") || (record["permissions"] != nil) != (tt.tool == "get-github-token") {
+				t.Errorf("audit: %v", record)
+			}
 		})
 	}
 }

@@ -168,6 +168,7 @@ func (c *call) assumeRole(ctx context.Context, in sts.Input) (m minted, err erro
 	if err != nil {
 		return m, err
 	}
+	c.record.Region = in.Region
 	in.Token, in.DurationSeconds = id.Token, c.decision.Seconds
 	in.Policies.ARNs = policiesOf(c.decision.Level, in.Role.Partition)
 	in.SessionName = sts.SessionName(sts.UnverifiedSubject(id.Token))

@@ -69,6 +69,7 @@ func (c *call) installationToken(ctx context.Context, in vouch.GitHubRequest) (m
 	}
 	sum := sha256.Sum256([]byte(got.Token.Reveal()))
 	c.record.Issued = &issued{TokenSHA256: base64.StdEncoding.EncodeToString(sum[:])}
+	c.record.Permissions = got.Permissions
 	whole := githubToken{Token: got.Token.Reveal(), ExpiresAt: got.ExpiresAt, ExpiresIn: got.ExpiresIn, Permissions: got.Permissions, Repositories: got.Repositories}
 	expires, _ := time.Parse(time.RFC3339, got.ExpiresAt) // the zero Time where Vouch says it otherwise
 	return minted{
