@@ -1,7 +1,7 @@
 # The targets that people use. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test conformance build size lint fuzz bench deploy doctor native vouch inspect linked licences release register rotate-key check-policy tools check-go clean relink
+.PHONY: help dev demo test conformance build size lint fuzz bench deploy doctor native vouch inspect linked licences release register rotate-key check-policy mutants tools check-go clean relink
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: check-go ## vet, gofmt, staticcheck, and what must not be linked into the 
 
 fuzz: check-go ## run each fuzz target for FUZZTIME (default 20s)
 	@go run ./worker/dev fuzz
+
+mutants: check-go ## break security checks one by one; the tests must catch each (ONLY=seal: of one place, SAMPLE=10: every tenth)
+	@go run ./worker/dev mutants
 
 bench: tools build build/stock/worker.mjs build/peer/worker.mjs ## compare with a TypeScript broker, stock workers.Serve and an empty Worker (BENCH=short: only see that it works)
 	@go run ./worker/bench

@@ -13,11 +13,16 @@ import (
 )
 
 // policies is how many random policies each property is tried on.
-const policies = 10_000
+func policies() int {
+	if testing.Short() {
+		return 1000
+	}
+	return 10_000
+}
 
 // every runs a property on random policies, with one request each.
 func every(t *testing.T, property func(t *testing.T, r *rand.Rand, d policytest.Document, c policy.Caller, q policy.Request)) {
-	for seed := range uint64(policies) {
+	for seed := range uint64(policies()) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		d := policytest.New(r)
 		property(t, r, d, policytest.Caller(r), d.Request(r))
@@ -62,7 +67,7 @@ func TestAgainstOracle(t *testing.T) {
 		seen[want]++
 	})
 	for _, one := range []string{"allow", "deny", "ask", "touch"} {
-		if seen[one] < policies/50 {
+		if seen[one] < policies()/50 {
 			t.Errorf("only %d of the decisions were %s: the policies prove little", seen[one], one)
 		}
 	}
@@ -214,7 +219,7 @@ func TestAuditSkipsNothing(t *testing.T) {
 			}
 		}
 	})
-	if through < policies/50 {
+	if through < policies()/50 {
 		t.Errorf("only %d requests were let through: the policies prove little", through)
 	}
 }

@@ -33,6 +33,7 @@ var commands = map[string]func(context.Context) error{
 	"rotate-key": runRotateKey,
 
 	"check-policy": runCheckPolicy,
+	"mutants":      runMutants,
 }
 
 func main() {
