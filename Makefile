@@ -23,7 +23,7 @@ build: build/worker.mjs ## compile the Worker into build/
 size: tools build ## print the upload's size as wrangler tells it, and hold it under the budget
 	@go run ./worker/dev size
 
-lint: check-go ## vet, gofmt, staticcheck, and what must not be linked into the Wasm build
+lint: tools ## vet, gofmt, staticcheck, tsc, and what must not be linked into the Wasm build
 	@go run ./worker/dev lint
 
 fuzz: check-go ## run each fuzz target for FUZZTIME (default 20s)

@@ -56,6 +56,10 @@ func runLint(ctx context.Context) error {
 			return fmt.Errorf("staticcheck: %w\n%s", err, out)
 		}
 	}
+	step("Reading the Worker's modules with the TypeScript compiler")
+	if err := checkScripts(ctx, root); err != nil {
+		return err
+	}
 	step("Looking for what must not be linked into the Wasm build")
 	return checkLinked(ctx)
 }
