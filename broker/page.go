@@ -14,8 +14,8 @@ import (
 // CURSOR are what those programs' links take: a configuration for one server.
 const landing = `<h1>Credentials for your AI assistant</h1>
 <p>HOST is a credential broker: an MCP server that gives an assistant short-lived AWS, GitHub and SSH credentials in your name.
-You sign in with your hardware key at ISSUER, and say what the assistant may ask for. The broker keeps nothing; its operator can
-read who asked for what, and never a credential.</p>
+You sign in with your hardware key at ISSUER. The broker keeps nothing; whoever runs it can read who asked for what, and never
+a credential.</p>
 <h2>Connect</h2>
 <p>Add this address to your MCP client. It opens the sign-in by itself.</p>
 <pre>RESOURCE</pre>
