@@ -81,10 +81,15 @@ func TestLanding(t *testing.T) {
 // TestLandingUnconfigured: the operator finds what is missing, and the request in
 // the log.
 func TestLandingUnconfigured(t *testing.T) {
-	b := newBench(t, vouchtest.Options{}, map[string]string{"BROKER_MODE": "<b>"})
+	// A fault of the policy quotes the rule's name, which must not become HTML.
+	policy := `{"version":1,"rules":[{"id":"<script>","allow":{}}]}`
+	b := newBench(t, vouchtest.Options{}, map[string]string{"BROKER_MODE": "<b>", "POLICY": policy})
 	resp, body := open(t, b, "/", "text/html", "")
 	if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "BROKER_MODE must be") || !strings.Contains(body, "name this request") {
 		t.Errorf("status %d: %s", resp.StatusCode, body)
+	}
+	if strings.Contains(body, "<script>") || !strings.Contains(body, "&lt;script&gt;") {
+		t.Errorf("the rule's name is missing, or is HTML: %s", body)
 	}
 }
 
