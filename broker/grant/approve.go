@@ -62,7 +62,7 @@ func (c *call) approve(t *tool, in arguments, wanted credential, q *mcp.Call) (*
 	why := ""
 	switch {
 	case c.options.approval != "":
-		why = "this code is not good for this call (it has expired, or the arguments or the app have changed). "
+		why = "this code is not good for this call (it has expired, or the arguments or the app have changed); "
 	case c.decision.Approve == policy.ApproveAsk && (q.AsksPeople || q.RequestState != ""):
 		ask, yes, err := c.ask(notary, wantedCall, request, q)
 		if yes {
@@ -71,7 +71,7 @@ func (c *call) approve(t *tool, in arguments, wanted credential, q *mcp.Call) (*
 		if ask != nil || err != nil {
 			return ask, err
 		}
-		why = "the person, or the app by itself, said no. "
+		why = "the person, or the app by itself, said no; "
 	case q.RequestState != "":
 		return nil, errState
 	}
