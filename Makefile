@@ -18,7 +18,8 @@ test: tools build build/faults/worker.mjs lint ## run every test: native with -r
 conformance: tools build ## run the official MCP conformance suite against the Worker
 	@go test -count=1 -tags conformance -run TestConformance -v ./worker/e2e
 
-build: build/worker.mjs ## compile the Worker into build/
+build: build/worker.mjs ## compile the Worker into build/, with policy.json if there is one
+	@$(call put-policy,build)
 
 size: tools build ## print the upload's size as wrangler tells it, and hold it under the budget
 	@go run ./worker/dev size
@@ -112,6 +113,9 @@ worker/bench/peer/node_modules/.package-lock.json: worker/bench/peer/package.jso
 # runtime, syscall/js and JSON, and WebCrypto does the work of crypto.
 cold := $(foreach p,crypto/... math/big fmt time mcp-credential-broker/broker/...,-gcflags=$(p)=-l)
 
+# put-policy FOLDER: the operator's document as a module. No file is no policy, also when there was one before.
+put-policy = if [ -f policy.json ]; then cp policy.json $(1)/policy.txt; else : > $(1)/policy.txt; fi
+
 # build-worker FOLDER,TAGS: the assets generator empties the folder first, so that nothing old is left in it.
 define build-worker
 	@echo "Compiling the Worker into $(1) (a minute or two the first time) ..."
@@ -119,5 +123,6 @@ define build-worker
 	@rm $(1)/worker.mjs $(1)/runtime.mjs
 	@GOOS=js GOARCH=wasm .ci/dots go build -trimpath -buildvcs=false $(cold) -tags "$(2)" -ldflags="-s -w -X mcp-credential-broker/broker.commit=$(commit)" -o $(1)/app.wasm ./worker || { echo "The Worker does not compile; the compiler's words are above."; exit 1; }
 	@cp worker/worker.mjs worker/message.mjs $(1)/
+	@$(call put-policy,$(1))
 	@echo "$(commit)" > $(1)/commit
 endef

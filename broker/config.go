@@ -24,6 +24,10 @@ const (
 	modeSignIn = "sign-in"
 )
 
+// noPolicy is the POLICY of a broker that is to have none, whatever file it was
+// built with.
+const noPolicy = "none"
+
 // defaultRedirectURI is Cursor's.
 const defaultRedirectURI = "cursor://anysphere.cursor-mcp/oauth/callback"
 
@@ -168,7 +172,7 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 			break
 		}
 	}
-	if document := getenv("POLICY"); document != "" {
+	if document := getenv("POLICY"); document != "" && document != noPolicy {
 		var err error
 		if c.Policy, err = policy.Compile([]byte(document)); err != nil { // the document is no secret
 			faults = append(faults, fmt.Errorf("POLICY is invalid: %w", err))

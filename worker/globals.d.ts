@@ -3,6 +3,10 @@ declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;
 }
+declare module "*.txt" {
+  const text: string;
+  export default text;
+}
 declare class Go {
   importObject: any;
   mem: DataView;

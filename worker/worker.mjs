@@ -3,6 +3,7 @@
 // that waits for another's, so a request waits for its own only, and Go arms no timer.
 import "./wasm_exec.js";
 import app from "./app.wasm";
+import policy from "./policy.txt"; // policy.json byte for byte, or nothing: its hash is the policy's id
 import { drain, formatHead, parseHead, readAll, readRequest, unavailable } from "./message.mjs";
 
 const maxMemoryBytes = 40 * 2 ** 20; // a program past this takes no new request: an isolate has 128 MB for everything
@@ -28,7 +29,7 @@ class Program {
     this.go.importObject.gojs["runtime.clearTimeoutEvent"] = () => {};
     const instance = new WebAssembly.Instance(app, { ...this.go.importObject, workers: { ready: () => (ready = true) } });
     this.memory = instance.exports.mem;
-    const context = { env, binding: this.binding, ecdsa: (...args) => this.current.ecdsa(...args), inspect };
+    const context = { env: { ...env, POLICY: env.POLICY || policy }, binding: this.binding, ecdsa: (...args) => this.current.ecdsa(...args), inspect };
     this.go.run(instance, context).catch(() => {}); // ends when the program does, maybe inside a request that is long over
     if (!ready || this.go.exited) throw new Error("the Go program did not start");
   }

@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -129,6 +131,31 @@ func TestTouchToGrant(t *testing.T) {
 	}
 	if printed := printed.String(); strings.Contains(printed, "/approve?r=") || strings.Contains(printed, code) {
 		t.Error("the link or the code is in the log")
+	}
+}
+
+// TestPolicyIsShipped: the file that was there when the Worker was built decides, and
+// the variable takes its place.
+func TestPolicyIsShipped(t *testing.T) {
+	root, err := stack.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "build")
+	if err := os.CopyFS(folder, os.DirFS(filepath.Join(root, "build"))); err != nil {
+		t.Fatal(err)
+	}
+	document := approvalPolicy(`"approve": "touch"`)["POLICY"]
+	if err := os.WriteFile(filepath.Join(folder, "policy.txt"), []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(document))
+	id := fmt.Sprintf(`"policy":"%x"`, sum[:6])
+	for variable, shipped := range map[string]bool{"": true, "none": false} {
+		s := start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Entry: filepath.Join(folder, "worker.mjs"), Vars: map[string]string{"POLICY": variable}}})
+		if health := send(t, "GET", s.Worker.URL+"/healthz", ""); health.status != 200 || strings.Contains(health.body, id) != shipped {
+			t.Errorf("POLICY=%q: %d %s, want %s: %v", variable, health.status, health.body, id, shipped)
+		}
 	}
 }
 

@@ -75,6 +75,7 @@ func (s *Stack) start(ctx context.Context, c Config) (err error) {
 		"VOUCH_ISSUER":         s.VouchURL,
 		"VOUCH_AUDIENCE":       s.MCP,
 		"AWS_ENDPOINT_URL_STS": s.STSURL,
+		"POLICY":               "none", // an operator's policy.json is not for the stand-ins
 	}
 	if c.SignIn {
 		if err := s.register(vars); err != nil {

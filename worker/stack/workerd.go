@@ -70,7 +70,7 @@ func copyModules(from, to string) (modules []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	kinds := map[string]string{".mjs": "esModule", ".js": "esModule", ".wasm": "wasm"}
+	kinds := map[string]string{".mjs": "esModule", ".js": "esModule", ".wasm": "wasm", ".txt": "text"}
 	for _, entry := range entries {
 		name, kind := entry.Name(), kinds[filepath.Ext(entry.Name())]
 		if kind == "" || entry.IsDir() {
