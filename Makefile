@@ -1,6 +1,8 @@
 # The targets that people use. `make` alone lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+# Built and not "go run", which would add a line of its own to each refusal.
+dev := go build -o build/bin/ ./worker/dev && exec build/bin/dev
 .PHONY: help dev demo test conformance build size lint fuzz bench deploy doctor native vouch inspect linked licences release register rotate-key check-policy mutants tools check-go clean relink
 
 help: ## print this list
@@ -22,25 +24,25 @@ build: build/worker.mjs ## compile the Worker into build/, with policy.json if t
 	@$(call put-policy,build)
 
 size: tools build ## print the upload's size as wrangler tells it, and hold it under the budget
-	@go run ./worker/dev size
+	@$(dev) size
 
 lint: tools ## vet, gofmt, staticcheck, tsc, and what must not be linked into the Wasm build
-	@go run ./worker/dev lint
+	@$(dev) lint
 
 fuzz: check-go ## run each fuzz target for FUZZTIME (default 20s)
-	@go run ./worker/dev fuzz
+	@$(dev) fuzz
 
 mutants: check-go ## break security checks one by one; the tests must catch each (ONLY=seal: of one place, SAMPLE=10: every tenth)
-	@go run ./worker/dev mutants
+	@$(dev) mutants
 
 bench: tools build build/stock/worker.mjs build/peer/worker.mjs ## compare with a TypeScript broker, stock workers.Serve and an empty Worker (BENCH=short: only see that it works)
 	@go run ./worker/bench
 
 deploy: tools build ## check the configuration and deploy with wrangler (DRY_RUN=1: all but the upload)
-	@go run ./worker/dev deploy
+	@$(dev) deploy
 
 doctor: check-go ## examine the deployed broker and what it needs (URL=https://HOST for another than wrangler.toml's)
-	@go run ./worker/dev doctor
+	@$(dev) doctor
 
 native: check-go ## run broker, Vouch and STS natively in one process, for a debugger
 	@echo "Compiling the local stack ..."; .ci/dots go build -o build/bin/ ./worker/dev && exec build/bin/dev native
@@ -49,25 +51,25 @@ vouch: check-go ## run the local Vouch and STS alone, for wrangler dev or a brok
 	@echo "Compiling the local stack ..."; .ci/dots go build -o build/bin/ ./worker/dev && exec build/bin/dev vouch
 
 inspect: check-go ## say what a sealed value is, with the broker's key (value from the standard input)
-	@go run ./worker/dev inspect
+	@$(dev) inspect
 
 linked: check-go ## write the list of packages that are linked into the Worker
-	@go run ./worker/dev linked
+	@$(dev) linked
 
 licences: check-go ## print the licences of all that is linked into the Worker
-	@go run ./worker/dev licences
+	@$(dev) licences
 
 release: build ## build the commit twice, compare, and put build, checksums and SBOM into dist/
-	@go run ./worker/dev release
+	@$(dev) release
 
 register: tools check-go ## register the broker at VOUCH_ISSUER for VOUCH_AUDIENCE, or update that (RUN=1: put the secret too)
-	@go run ./worker/dev register
+	@$(dev) register
 
 rotate-key: tools check-go ## give the Worker a new key beside the old one; 9 hours later, drop the old one
-	@go run ./worker/dev rotate-key
+	@$(dev) rotate-key
 
 check-policy: check-go ## tell what is wrong with policy.json, or with FILE=..., and try its tests
-	@go run ./worker/dev check-policy
+	@$(dev) check-policy
 
 tools: check-go node_modules/.package-lock.json
 
