@@ -1,6 +1,9 @@
 package openssh
 
-import "strings"
+import (
+	"crypto/ed25519"
+	"strings"
+)
 
 // The kinds of certificate (OpenSSH's PROTOCOL.certkeys).
 const (
@@ -35,6 +38,11 @@ type Certificate struct {
 	// ValidAfter and ValidBefore are Unix times in seconds; it is valid at the
 	// first and no longer at the second. All bits set means for ever.
 	ValidAfter, ValidBefore uint64
+	// CriticalOptions are the names of what narrows its use; a server refuses a
+	// certificate with one that it does not know.
+	CriticalOptions []string
+
+	signed, authority, signature []byte
 }
 
 // ParseCertificate reads "type base64 [comment]" as in a -cert.pub file; one LF
@@ -68,14 +76,14 @@ func ParseCertificate(line string) (*Certificate, error) {
 	}
 	cert.Principals = r.principals()
 	cert.ValidAfter, cert.ValidBefore = r.uint64(), r.uint64()
-	r.options() // critical options
+	cert.CriticalOptions = r.options()
 	r.options() // extensions
 	r.string()  // reserved
-	for range 2 {
-		// The CA's key, then its signature over all that precedes.
-		if len(r.string()) == 0 {
-			r.fail(ErrMalformed)
-		}
+	cert.authority = r.string()
+	cert.signed = blob[:len(blob)-len(r.rest)] // all that precedes the signature
+	cert.signature = r.string()
+	if len(cert.authority) == 0 || len(cert.signature) == 0 {
+		r.fail(ErrMalformed)
 	}
 	r.end()
 	if r.err != nil {
@@ -114,16 +122,35 @@ func (r *wireReader) principals() []string {
 	return names
 }
 
-// options checks a list of pairs of name and value.
-func (r *wireReader) options() {
+// options reads the names of a list of pairs of name and value.
+func (r *wireReader) options() []string {
+	var names []string
 	list := wireReader{rest: r.string()}
 	for len(list.rest) > 0 {
-		list.string()
+		names = append(names, string(list.string()))
 		list.string()
 	}
 	if list.err != nil {
 		r.fail(ErrMalformed)
 	}
+	return names
+}
+
+// Damaged reports whether the certificate's signature is not that of the
+// authority that it names, so that no server would take it. Of authorities with
+// keys of other types than Ed25519 it knows nothing and says false.
+func (c *Certificate) Damaged() bool {
+	key := wireReader{rest: c.authority}
+	if string(key.string()) != typeEd25519 {
+		return false
+	}
+	public := key.string()
+	key.end()
+	signature := wireReader{rest: c.signature}
+	signature.expect(typeEd25519)
+	bytes := signature.string()
+	signature.end()
+	return key.err != nil || signature.err != nil || len(public) != ed25519.PublicKeySize || !ed25519.Verify(public, c.signed, bytes)
 }
 
 func isCertificateType(name string) bool { return strings.HasSuffix(name, certificateSuffix) }

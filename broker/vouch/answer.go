@@ -10,6 +10,7 @@ import (
 
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/strictjson"
+	"mcp-credential-broker/broker/upstream"
 )
 
 // Bounds of what an answer may hold. They lie far above what Vouch sends.
@@ -67,13 +68,24 @@ func (a *answer) number(key string) uint64 {
 	return n
 }
 
-// seconds returns a length of time that is above zero.
+// seconds returns a length of time. It may be zero: an answer that miscounts a
+// life does not end it.
 func (a *answer) seconds(key string) int {
 	n := a.number(key)
-	if n == 0 || n > 1<<31-1 {
+	if n > 1<<31-1 {
 		a.fail(key)
 	}
 	return int(n)
+}
+
+// secondsUntil returns the whole seconds until a timestamp; one that is past is
+// that of a credential which is worth nothing.
+func (a *answer) secondsUntil(timestamp string, now time.Time) int {
+	at, _ := time.Parse(time.RFC3339, timestamp) // checked when it was read
+	if !at.After(now) {
+		a.fail("expires_at")
+	}
+	return upstream.WholeSeconds(at.Sub(now))
 }
 
 // timestamp returns a time in the form of RFC 3339, as it was written.

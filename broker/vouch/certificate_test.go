@@ -41,7 +41,8 @@ func certify(t testing.TB, public any, change func(*ssh.Certificate)) (*openssh.
 		CertType:        ssh.UserCert,
 		Serial:          1<<64 - 1,
 		ValidPrincipals: []string{"alice@example.com", "alice"},
-		ValidBefore:     1_790_028_800,
+		ValidAfter:      uint64(now().Unix()),
+		ValidBefore:     uint64(now().Unix()) + 28800,
 	}
 	if change != nil {
 		change(cert)
@@ -56,6 +57,9 @@ func certify(t testing.TB, public any, change func(*ssh.Certificate)) (*openssh.
 	}
 	if err := cert.SignCert(rand.Reader, ca); err != nil {
 		t.Fatal(err)
+	}
+	if string(cert.Reserved) == "damaged" { // after it was signed
+		cert.ValidBefore++
 	}
 	parsed, err := openssh.ParsePublicKey(string(ssh.MarshalAuthorizedKey(key)))
 	if err != nil {
@@ -133,10 +137,30 @@ func TestCertificateThatWasNotAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, otherType := certify(t, &curve.PublicKey, nil)
-	tests := map[string]struct {
+	type issue struct {
 		key  *openssh.PublicKey
 		line string
-	}{
+	}
+	changed := func(change func(*ssh.Certificate)) issue {
+		key, line := certified(t, change)
+		return issue{key, line}
+	}
+	start := uint64(now().Unix())
+	tests := map[string]issue{
+		"more principals":     changed(func(c *ssh.Certificate) { c.ValidPrincipals = append(c.ValidPrincipals, "root") }),
+		"fewer principals":    changed(func(c *ssh.Certificate) { c.ValidPrincipals = c.ValidPrincipals[:1] }),
+		"other principals":    changed(func(c *ssh.Certificate) { c.ValidPrincipals[1] = "root" }),
+		"principal's case":    changed(func(c *ssh.Certificate) { c.ValidPrincipals[1] = "Alice" }),
+		"for ever":            changed(func(c *ssh.Certificate) { c.ValidAfter, c.ValidBefore = 0, ssh.CertTimeInfinity }),
+		"longer":              changed(func(c *ssh.Certificate) { c.ValidBefore = start + 28800 + 301 }),
+		"shorter":             changed(func(c *ssh.Certificate) { c.ValidBefore = start + 28800 - 301 }),
+		"over":                changed(func(c *ssh.Certificate) { c.ValidBefore = start - 1 }),
+		"end at 0":            changed(func(c *ssh.Certificate) { c.ValidAfter, c.ValidBefore = 0, 0 }),
+		"not yet valid":       changed(func(c *ssh.Certificate) { c.ValidAfter = start + 301 }),
+		"never valid":         changed(func(c *ssh.Certificate) { c.ValidAfter = ssh.CertTimeInfinity }),
+		"forced command":      changed(func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"force-command": "sh"} }),
+		"unknown option":      changed(func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"x@vouch.sh": ""} }),
+		"damaged":             changed(func(c *ssh.Certificate) { c.Reserved = []byte("damaged") }),
 		"another key":         {key, foreign},
 		"another type of key": {key, otherType},
 		"host":                {hostKey, host},
@@ -158,6 +182,27 @@ func TestCertificateThatWasNotAskedFor(t *testing.T) {
 			// Else a fault of Vouch would be told as a fault of the caller's key.
 			if errors.Is(err, openssh.ErrMalformed) || errors.Is(err, openssh.ErrUnsupported) {
 				t.Errorf("%v wraps a sentinel of openssh", err)
+			}
+		})
+	}
+}
+
+// Clocks differ, and what narrows a certificate is nobody's surprise.
+func TestCertificateThatIsAsTold(t *testing.T) {
+	start := uint64(now().Unix())
+	for name, change := range map[string]func(*ssh.Certificate){
+		"fast clock":   func(c *ssh.Certificate) { c.ValidAfter, c.ValidBefore = start+300, start+28800+300 },
+		"slow clock":   func(c *ssh.Certificate) { c.ValidAfter, c.ValidBefore = start-300, start+28800-300 },
+		"dated back":   func(c *ssh.Certificate) { c.ValidAfter = 0 },
+		"other order":  func(c *ssh.Certificate) { slices.Reverse(c.ValidPrincipals) },
+		"from one net": func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"source-address": "10.0.0.0/8"} },
+		"with a touch": func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"verify-required": ""} },
+		"extensions":   func(c *ssh.Certificate) { c.Extensions = map[string]string{"permit-pty": "", "x@vouch.sh": "y"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, line := certified(t, change)
+			if issued, err := newServer(t, http.StatusOK, sshBody(t, line, nil)).callSSH(key); err != nil {
+				t.Errorf("got %v, %v", issued, err)
 			}
 		})
 	}

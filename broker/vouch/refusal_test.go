@@ -113,18 +113,36 @@ func TestRetryAfter(t *testing.T) {
 		"2":  2 * time.Second,
 		"60": time.Minute,
 
-		"3600":                           time.Hour,
-		"3601":                           time.Hour,
-		"18446744073709551615":           time.Hour,
-		"9223372037":                     time.Hour,
-		"99999999999999999999999999":     time.Hour,
-		"-1":                             0,
-		"+5":                             0,
-		"1.5":                            0,
+		"3600":                              time.Hour,
+		"3601":                              time.Hour,
+		"18446744073709551615":              time.Hour,
+		"9223372037":                        time.Hour,
+		"99999999999999999999999999":        time.Hour,
+		"-1":                                0,
+		"+5":                                0,
+		"1.5":                               1500 * time.Millisecond,
+		"0.25":                              250 * time.Millisecond,
+		"2.":                                2 * time.Second,
+		" 7 ":                               7 * time.Second,
+		"1.2.3":                             0,
+		".5":                                0,
+		".":                                 0,
+		"Inf":                               0,
+		"NaN":                               0,
+		"1_000":                             0,
+		"5 s":                               0,
+		"3599.9":                            time.Hour - 100*time.Millisecond,
+		"3600.1":                            time.Hour,
+		"7, 7":                              7 * time.Second,
+		"2,9,4":                             9 * time.Second,
+		"soon, 3":                           3 * time.Second,
+		"5, Sun, 22 Nov 2026 19:04:35 GMT":  30 * time.Second,
+		"Sun, 22 Nov 2026 19:04:35 GMT, 40": 40 * time.Second,
+		"Sun, 22 Nov 2026 19:04:35 GMT, Sun, 22 Nov 2026 19:04:15 GMT": 30 * time.Second,
 		"1e3":                            0,
 		"0x10":                           0,
 		"soon":                           0,
-		"5, 6":                           0,
+		"5, 6":                           6 * time.Second,
 		"Sun, 22 Nov 2026 19:04:35 GMT":  30 * time.Second,
 		"Sunday, 22-Nov-26 19:04:35 GMT": 30 * time.Second,
 		"Sun Nov 22 19:04:35 2026":       30 * time.Second,
@@ -140,6 +158,17 @@ func TestRetryAfter(t *testing.T) {
 		var got *vouch.Error
 		if !errors.As(err, &got) || got.Status != http.StatusTooManyRequests || got.RetryAfter != want {
 			t.Errorf("Retry-After %q: got %+v, want %v", value, err, want)
+		}
+	}
+}
+
+func TestRetryAfterInSeveralFields(t *testing.T) {
+	for _, status := range []int{429, 503} {
+		s := newServer(t, status, "")
+		s.header["Retry-After"] = []string{"3", "Sun, 22 Nov 2026 19:04:15 GMT", "1.5"}
+		var got *vouch.Error
+		if _, err := s.callAWS(); !errors.As(err, &got) || got.RetryAfter != 10*time.Second {
+			t.Errorf("status %d: got %+v", status, err)
 		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"mcp-credential-broker/broker/openssh"
@@ -104,10 +106,36 @@ func (c Client) GitHubToken(ctx context.Context, auth Authorization, req GitHubR
 	if a.body.Has("repositories") {
 		issued.Repositories = a.list("repositories")
 	}
+	if issued.ExpiresIn == 0 && a.err == nil {
+		issued.ExpiresIn = a.secondsUntil(issued.ExpiresAt, c.Upstream.Now())
+	}
+	if !req.covers(issued.Repositories) {
+		a.fail("repositories")
+	}
 	if a.err != nil {
 		return nil, a.err
 	}
 	return issued, nil
+}
+
+// covers reports whether a token that reaches these repositories, "owner/name" or
+// bare, is no wider than asked for. No list is every repository of the
+// installation. GitHub compares names without case.
+func (req GitHubRequest) covers(issued []string) bool {
+	if req.Repositories != nil && len(issued) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(issued, func(repository string) bool {
+		owner, name, found := strings.Cut(repository, "/")
+		if !found {
+			owner, name = req.Owner, repository
+		}
+		named := func(asked string) bool { return strings.EqualFold(asked, name) }
+		notASCII := func(r rune) bool { return r > '~' } // EqualFold has a Kelvin sign for a K
+		return strings.ContainsFunc(repository, notASCII) ||
+			req.Owner != "" && !strings.EqualFold(owner, req.Owner) ||
+			req.Repositories != nil && !slices.ContainsFunc(req.Repositories, named)
+	})
 }
 
 // A Certificate is a signed SSH user certificate.
@@ -148,32 +176,10 @@ func (c Client) SSHCertificate(ctx context.Context, auth Authorization, key *ope
 	if a.err != nil {
 		return nil, a.err
 	}
-	if err := checkCertificate(line, key, issued.Serial); err != nil {
+	if err := issued.check(key, c.Upstream.Now()); err != nil {
 		return nil, err
 	}
 	return issued, nil
-}
-
-// checkCertificate checks that line is what was asked for. A certificate for
-// another key would be of use to somebody else, a host certificate would let its
-// holder pose as a server, and one without principals opens every account on
-// servers before OpenSSH 10.3.
-func checkCertificate(line string, key *openssh.PublicKey, serial uint64) error {
-	cert, err := openssh.ParseCertificate(line)
-	switch {
-	case err != nil:
-		// Not wrapped: the sentinels of openssh are about the caller's key.
-		return fmt.Errorf("%w: certificate: %v", ErrMalformed, err)
-	case !cert.Key.Equal(key):
-		return fmt.Errorf("%w: certificate for another key", ErrMalformed)
-	case cert.Kind != openssh.UserCertificate:
-		return fmt.Errorf("%w: not a user certificate", ErrMalformed)
-	case cert.Serial != serial: // the audit would refer to another one
-		return fmt.Errorf("%w: certificate with another serial", ErrMalformed)
-	case len(cert.Principals) == 0:
-		return fmt.Errorf("%w: certificate without principals", ErrMalformed)
-	}
-	return nil
 }
 
 func (c Client) post(ctx context.Context, auth Authorization, path string, body any) (*answer, error) {

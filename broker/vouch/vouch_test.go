@@ -174,6 +174,57 @@ func TestGitHubToken(t *testing.T) {
 	}
 }
 
+// A token may reach less than was asked for, never more.
+func TestRepositoriesOfAToken(t *testing.T) {
+	ask := func(names ...string) vouch.GitHubRequest {
+		return vouch.GitHubRequest{Owner: "acme", Repositories: names}
+	}
+	tests := []struct {
+		name, list string
+		request    vouch.GitHubRequest
+		ok         bool
+	}{
+		{"all of them", `["acme/api","acme/web"]`, ask("api", "web"), true},
+		{"in another case", `["Acme/API"]`, ask("api"), true},
+		{"asked in another case", `["acme/api"]`, ask("Api"), true},
+		{"bare", `["api"]`, ask("api"), true},
+		{"fewer", `["acme/web"]`, ask("api", "web"), true},
+		{"nothing asked", `["acme/api"]`, vouch.GitHubRequest{}, true},
+		{"owner asked", `["ACME/api"]`, vouch.GitHubRequest{Owner: "acme"}, true},
+
+		{"no list", `null`, ask("api"), false},
+		{"empty list", `[]`, ask("api"), false},
+		{"one more", `["acme/api","acme/web"]`, ask("api"), false},
+		{"another", `["acme/web"]`, ask("api"), false},
+		{"of another owner", `["evil/api"]`, ask("api"), false},
+		{"of another owner, none asked", `["acme/api","evil/api"]`, vouch.GitHubRequest{Owner: "acme"}, false},
+		{"name that starts alike", `["acme/api2"]`, ask("api"), false},
+		{"path", `["acme/api/.."]`, ask("api"), false},
+		{"letter that only looks alike", `["acme/\u212aernel"]`, ask("Kernel"), false},
+		{"no owner", `["/api"]`, ask("api"), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newServer(t, http.StatusOK, gitHubAnswer+`,"repositories":`+tt.list+`}`)
+			got, err := s.client().GitHubToken(context.Background(), relayed, tt.request)
+			if tt.ok != (err == nil) || tt.ok != (got != nil) || !tt.ok && !errors.Is(err, vouch.ErrMalformed) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestMiscountedLife(t *testing.T) {
+	s := newServer(t, http.StatusOK, strings.Replace(gitHubAnswer, "3600", "0", 1)+`}`)
+	if got, err := s.client().GitHubToken(context.Background(), relayed, vouch.GitHubRequest{}); err != nil || got.ExpiresIn != 3600 {
+		t.Errorf("GitHub: got %+v, %v", got, err)
+	}
+	s = newServer(t, http.StatusOK, `{"id_token":"a.b.c","expires_in":0}`)
+	if got, err := s.client().AWSToken(context.Background(), relayed, roleARN); err != nil || got.Token.Reveal() != "a.b.c" {
+		t.Errorf("AWS: got %+v, %v", got, err)
+	}
+}
+
 func TestRequestsThatAreNotSent(t *testing.T) {
 	ctx := context.Background()
 	aws := func(token, role string) func(vouch.Client) error {
@@ -244,7 +295,6 @@ func TestSuccessThatIsNone(t *testing.T) {
 		{(*server).callAWS, aws, `a.b.c`, `ä`},
 		{(*server).callAWS, aws, `a.b.c`, "a\xff"},
 		{(*server).callAWS, aws, `,"expires_in":1`, ``},
-		{(*server).callAWS, aws, `:1`, `:0`},
 		{(*server).callAWS, aws, `:1`, `:-1`},
 		{(*server).callAWS, aws, `:1`, `:1.5`},
 		{(*server).callAWS, aws, `:1`, `:1e3`},
@@ -275,6 +325,13 @@ func TestSuccessThatIsNone(t *testing.T) {
 		{(*server).callGitHub, gitHub, `}}`, `},"repositories":["` + strings.Repeat("a", 1025) + `"]}`},
 		{(*server).callGitHub, gitHub, `}}`, `},"repositories":["a"` + strings.Repeat(`,"a"`, 500) + `]}`},
 
+		{(*server).callGitHub, gitHub, `"expires_in":3600`, `"expires_in":-1`},
+		{(*server).callGitHub, gitHub, `20:04:05+00:00","expires_in":3600`, `19:04:05Z","expires_in":0`}, // dead
+
+		{ssh, sshAnswer, `28800`, `0`},
+		{ssh, sshAnswer, `28800`, `29101`},
+		{ssh, sshAnswer, `["alice@example.com","alice"]`, `["alice@example.com","alice","root"]`},
+		{ssh, sshAnswer, `["alice@example.com","alice"]`, `["alice"]`},
 		{ssh, sshAnswer, `"certificate"`, `"cert"`},
 		{ssh, sshAnswer, line, ``},
 		{ssh, sshAnswer, `"` + line + `"`, `["` + line + `"]`},
@@ -334,7 +391,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	var printed strings.Builder
 	for _, call := range []func() (any, error){
 		newServer(t, http.StatusOK, `{"id_token":"hunter2","expires_in":1}`).callAWS,
-		newServer(t, http.StatusOK, `{"id_token":"hunter2","expires_in":0}`).callAWS,
+		newServer(t, http.StatusOK, `{"id_token":"hunter2","expires_in":-1}`).callAWS,
 		newServer(t, http.StatusOK, gitHubAnswer+"}").callGitHub,
 		newServer(t, http.StatusBadRequest, `{"code":"x","message":"hunter2"}`).callGitHub,
 		func() (any, error) { return newServer(t, http.StatusOK, sshBody(t, line, nil)).callSSH(key) },
