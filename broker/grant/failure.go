@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ func (c *call) explain(err error) failure {
 	case errors.As(err, &fromVouch):
 		return c.explainVouch(fromVouch)
 	case errors.As(err, &fromSTS):
-		return explainSTS(fromSTS)
+		return c.explainSTS(fromSTS)
 	case errors.As(err, &hop):
 		return explainHop(hop)
 	}
@@ -140,6 +141,7 @@ func explainHop(e hopError) failure {
 var vouchSentences = map[string]string{
 	"unauthorized":           "Vouch no longer accepts this sign-in; reconnect to sign in again",
 	"invalid_token":          "Vouch no longer accepts this sign-in; reconnect to sign in again",
+	"user_not_found":         "Vouch does not know the person of this sign-in any more; reconnect to sign in again",
 	"hardware_required":      "Vouch wants a sign-in with the hardware key; reconnect and use the key",
 	"invalid_role_arn":       "Vouch did not accept role_arn; check it",
 	"rsa_key_unavailable":    "this Vouch has no RSA key, so it cannot vouch to AWS; its operator must set one up",
@@ -168,7 +170,7 @@ func (c *call) explainVouch(e *vouch.Error) failure {
 	case e.Status == http.StatusTooManyRequests:
 		f.Message = fmt.Sprintf("Vouch has had too many requests; try again in %d s", upstream.WholeSeconds(e.RetryAfter))
 	case e.Status >= 500 || e.Status == http.StatusRequestTimeout:
-		f.Message = fmt.Sprintf("Vouch failed (status %d); try again in a moment", e.Status)
+		f.Message = fmt.Sprintf("Vouch failed (status %d); try again in %s", e.Status, waitFor(e.RetryAfter))
 	default:
 		f.Message = fmt.Sprintf("Vouch refused the request (status %d); check the arguments, and ask your Vouch administrator if they are right", e.Status)
 	}
@@ -176,11 +178,11 @@ func (c *call) explainVouch(e *vouch.Error) failure {
 }
 
 // stsSentences are for the codes of AssumeRoleWithWebIdentity (docs/vouch.md
-// 12.3).
+// 12.3). HOST stands for that of Vouch's URL, under which IAM knows the provider.
 var stsSentences = map[string]string{
 	"AccessDenied":            "AWS refused: the role does not exist or its trust policy does not admit you; its owner can check the policy's conditions against Vouch's documentation",
 	"ExpiredTokenException":   "AWS found Vouch's token expired; try again, and if it recurs the clocks of Vouch and AWS differ",
-	"InvalidIdentityToken":    "AWS could not verify Vouch's token: the account needs an IAM OIDC provider for this Vouch with the right audience",
+	"InvalidIdentityToken":    "AWS could not verify Vouch's token; try again, and if it recurs the account needs an IAM OIDC provider for HOST with the right audience",
 	"IDPCommunicationError":   "AWS could not reach Vouch for its keys; try again in a moment",
 	"IDPRejectedClaim":        "AWS refused Vouch's token; reconnect to sign in again",
 	"RegionDisabledException": "STS is not active in that region for this account; name another in the argument region",
@@ -193,21 +195,30 @@ var stsSentences = map[string]string{
 const stsWait = 5 * time.Second
 
 // explainSTS is for the refusals of STS.
-func explainSTS(e *sts.Error) failure {
+func (c *call) explainSTS(e *sts.Error) failure {
 	f := failure{Status: e.Status, outcome: "failed"}
 	sentence, known := stsSentences[e.Code]
 	switch {
 	case known:
-		f.Message = sentence
-	case e.Code == "Throttling", e.Code == "ThrottlingException", e.Status == http.StatusTooManyRequests:
+		_, host, _ := strings.Cut(c.desk.config.Vouch.Issuer, "://")
+		f.Message = strings.ReplaceAll(sentence, "HOST", host)
+	case e.Throttled():
 		f.Status = http.StatusTooManyRequests // AWS says 400
-		f.Message = fmt.Sprintf("AWS STS has had too many requests; try again in %d s", upstream.WholeSeconds(max(e.RetryAfter, stsWait)))
+		f.Message = fmt.Sprintf("AWS STS has had too many requests; try again in %d s", upstream.WholeSeconds(cmp.Or(e.RetryAfter, stsWait)))
 	case e.Status >= 500:
-		f.Message = fmt.Sprintf("AWS STS failed (status %d); try again in a moment", e.Status)
+		f.Message = fmt.Sprintf("AWS STS failed (status %d); try again in %s", e.Status, waitFor(e.RetryAfter))
 	default:
 		f.Message = fmt.Sprintf("AWS STS refused the request (status %d); check role_arn and region", e.Status)
 	}
 	return f
+}
+
+// waitFor tells the wait that a server in trouble asked for, if it did.
+func waitFor(wait time.Duration) string {
+	if wait <= 0 {
+		return "a moment"
+	}
+	return fmt.Sprintf("%d s", upstream.WholeSeconds(wait))
 }
 
 // reasonOf is what the audit tells beyond the sentence: a code of upstream's,

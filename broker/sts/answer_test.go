@@ -41,16 +41,18 @@ func TestAnswerIsReadAsSDKDoes(t *testing.T) {
 		"declaration": `<?xml version="1.0" encoding="UTF-8"?>` + "\n" + success(fields),
 		"other order": success(`<Expiration>2026-11-22T19:04:05Z</Expiration><SessionToken>t</SessionToken>` +
 			`<AccessKeyId>ASIAX</AccessKeyId><SecretAccessKey>s</SecretAccessKey>`),
-		"unknown elements": success(`<New a="1" b='2'><Deep><er/></Deep></New>` + fields),
-		"entities":         success(strings.Replace(fields, "a+b/c=", "a&#43;b&#x2F;c&#61;&amp;&lt;&gt;&apos;&quot;", 1)),
-		"prefixes":         strings.NewReplacer("<Credentials", "<x:Credentials", "</Credentials", "</x:Credentials").Replace(success(fields)),
-		"fraction":         success(strings.Replace(fields, "05Z", "05.123Z", 1)),
-		"no zone":          success(strings.Replace(fields, "05Z", "05", 1)),
-		"offset":           success(strings.Replace(fields, "05Z", "05+02:00", 1)),
-		"CDATA":            success(strings.Replace(fields, "a+b/c=", "<![CDATA[a+b/c=]]>", 1)),
-		"spaces in tags":   strings.NewReplacer("<AccessKeyId>", "<AccessKeyId >", "</AccessKeyId>", "</AccessKeyId\n>").Replace(success(fields)),
-		"long token":       success(strings.Replace(fields, "token==", strings.Repeat("t", 20_000), 1)),
-		"comment outside":  "<!-- a -->" + success(fields) + "<!-- b -->\n",
+		"unknown elements":     success(`<New a="1" b='2'><Deep><er/></Deep></New>` + fields),
+		"entities":             success(strings.Replace(fields, "a+b/c=", "a&#43;b&#x2F;c&#61;&amp;&lt;&gt;&apos;&quot;", 1)),
+		"prefixes":             strings.NewReplacer("<Credentials", "<x:Credentials", "</Credentials", "</x:Credentials").Replace(success(fields)),
+		"fraction":             success(strings.Replace(fields, "05Z", "05.123Z", 1)),
+		"no zone":              success(strings.Replace(fields, "05Z", "05", 1)),
+		"offset":               success(strings.Replace(fields, "05Z", "05+02:00", 1)),
+		"CDATA":                success(strings.Replace(fields, "a+b/c=", "<![CDATA[a+b/c=]]>", 1)),
+		"spaces in tags":       strings.NewReplacer("<AccessKeyId>", "<AccessKeyId >", "</AccessKeyId>", "</AccessKeyId\n>").Replace(success(fields)),
+		"long token":           success(strings.Replace(fields, "token==", strings.Repeat("t", 20_000), 1)),
+		"byte order mark":      "\ufeff" + success(fields),
+		"mark and declaration": "\ufeff" + `<?xml version="1.0" encoding="utf-8"?>` + success(fields),
+		"comment outside":      "<!-- a -->" + success(fields) + "<!-- b -->\n",
 	}
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +96,9 @@ func TestErrorIsReadAsSDKDoes(t *testing.T) {
 		{400, "MalformedPolicyDocument", false}, {400, "PackedPolicyTooLarge", false},
 		{403, "RegionDisabledException", false}, {403, "AccessDenied", false},
 		{400, "ValidationError", false}, {400, "Throttling", true}, {400, "ThrottlingException", true},
-		{429, "TooManyRequests", true}, {400, "InvalidAction", false}, {400, "MissingAction", false},
+		{429, "TooManyRequests", true}, {400, "ThrottledException", true}, {400, "RequestLimitExceeded", true},
+		{400, "TooManyRequestsException", true}, {400, "RequestThrottled", true}, {503, "SlowDown", true},
+		{400, "LimitExceeded", false}, {400, "InvalidAction", false}, {400, "MissingAction", false},
 		{500, "InternalFailure", true}, {503, "ServiceUnavailable", true},
 	}
 	for _, test := range tests {
@@ -202,9 +206,55 @@ func TestSuccessThatIsNone(t *testing.T) {
 	}
 }
 
-func TestAssumedRoleIsOptional(t *testing.T) {
-	body := strings.NewReplacer("<AssumedRoleUser>", "<Other>", "</AssumedRoleUser>", "</Other>").Replace(success(fields))
-	if creds, err := newServer(t, http.StatusOK, body).call(input()); err != nil || creds.AssumedRoleARN != "" {
-		t.Errorf("got %+v, %v", creds, err)
+func TestSessionThatWasNotAskedFor(t *testing.T) {
+	const session = "arn:aws:sts::123456789012:assumed-role/Deploy/alice@example.com"
+	deep := input()
+	deep.Role.Path = "/team/ci/"
+	brief := input()
+	brief.DurationSeconds = 3600
+	tests := []struct {
+		name string
+		in   sts.Input
+		told string // in place of session
+		ends string // in place of what the answer says
+		ok   bool
+	}{
+		{"as asked", input(), session, "", true},
+		{"role in another case", input(), "arn:aws:sts::123456789012:assumed-role/deploy/alice@example.com", "", true},
+		{"role with a path", deep, session, "", true},
+		{"as long as asked", brief, session, "", true},
+		{"as long as asked, fast clock", brief, session, "2026-11-22T19:09:05Z", true},
+		{"shorter than asked", brief, session, "2026-11-22T18:19:05Z", true},
+
+		{"longer than asked", brief, session, "2026-11-22T19:09:06Z", false},
+		{"no session", input(), "", "", false},
+		{"another role", input(), "arn:aws:sts::123456789012:assumed-role/Admin/alice@example.com", "", false},
+		{"role that starts alike", input(), "arn:aws:sts::123456789012:assumed-role/Deploy2/alice@example.com", "", false},
+		{"path in the session", deep, "arn:aws:sts::123456789012:assumed-role/team/ci/Deploy/alice@example.com", "", false},
+		{"another account", input(), "arn:aws:sts::210987654321:assumed-role/Deploy/alice@example.com", "", false},
+		{"another partition", input(), "arn:aws-cn:sts::123456789012:assumed-role/Deploy/alice@example.com", "", false},
+		{"another session", input(), "arn:aws:sts::123456789012:assumed-role/Deploy/mallory@example.com", "", false},
+		{"session in another case", input(), "arn:aws:sts::123456789012:assumed-role/Deploy/Alice@example.com", "", false},
+		{"session with a tail", input(), session + "/x", "", false},
+		{"the role itself", input(), "arn:aws:iam::123456789012:role/Deploy", "", false},
+		{"federated user", input(), "arn:aws:sts::123456789012:federated-user/alice@example.com", "", false},
 	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			body := strings.Replace(success(fields), session, tt.told, 1)
+			if tt.ends != "" {
+				body = strings.Replace(body, "2026-11-22T19:04:05Z", tt.ends, 1)
+			}
+			creds, err := newServer(t, http.StatusOK, body).call(tt.in)
+			if tt.ok != (err == nil) || tt.ok != (creds != nil) || !tt.ok && !errors.Is(err, sts.ErrMalformed) {
+				t.Errorf("got %+v, %v", creds, err)
+			}
+		})
+	}
+	t.Run("nothing about a session", func(t *testing.T) {
+		body := strings.NewReplacer("<AssumedRoleUser>", "<Other>", "</AssumedRoleUser>", "</Other>").Replace(success(fields))
+		if creds, err := newServer(t, http.StatusOK, body).call(input()); !errors.Is(err, sts.ErrMalformed) || creds != nil {
+			t.Errorf("got %+v, %v", creds, err)
+		}
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -47,6 +46,17 @@ func (e *Error) Error() string {
 
 // Retryable reports whether the same request may succeed a little later.
 func (e *Error) Retryable() bool {
-	return e.Status >= 500 || e.Status == http.StatusTooManyRequests ||
-		e.Code == "IDPCommunicationError" || strings.HasPrefix(e.Code, "Throttling")
+	return e.Status >= 500 || e.Code == "IDPCommunicationError" || e.Throttled()
+}
+
+// Throttled reports whether there were too many requests, which AWS says with
+// status 400 in many words: those of its SDKs.
+func (e *Error) Throttled() bool {
+	switch e.Code {
+	case "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
+		"TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException",
+		"PriorRequestNotComplete", "SlowDown", "EC2ThrottledException":
+		return true
+	}
+	return e.Status == http.StatusTooManyRequests
 }

@@ -21,7 +21,9 @@ import (
 )
 
 const (
-	hopTimeout     = 8 * time.Second
+	hopTimeout = 8 * time.Second
+	// clockSkew is how far AWS's clock and ours may be apart.
+	clockSkew      = 5 * time.Minute
 	maxAnswerBytes = 64 << 10
 )
 
@@ -64,7 +66,7 @@ type Credentials struct {
 	SessionToken    secret.String
 	// Expiration is in UTC.
 	Expiration time.Time
-	// AssumedRoleARN names the session. It is empty when STS did not tell.
+	// AssumedRoleARN names the session.
 	AssumedRoleARN string
 }
 
@@ -72,7 +74,7 @@ type Credentials struct {
 //
 // Errors: ErrRole, ErrRegion, ErrPolicies and ErrInput before anything is sent; those of
 // upstream.Client; *Error for a refusal; ErrMalformed for a success that cannot
-// be read or is not whole.
+// be read, is not whole, or is not of the session that was asked for.
 func (c Client) AssumeRoleWithWebIdentity(ctx context.Context, in Input) (*Credentials, error) {
 	endpoint, err := c.endpoint(in)
 	if err != nil {
@@ -95,7 +97,38 @@ func (c Client) AssumeRoleWithWebIdentity(ctx context.Context, in Input) (*Crede
 	if resp.Status < 200 || resp.Status > 299 {
 		return nil, &Error{Status: resp.Status, Code: readErrorCode(resp.Body), RetryAfter: upstream.RetryAfter(resp.Header, c.Upstream.Now())}
 	}
-	return readCredentials(resp.Body)
+	creds, err := readCredentials(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.checkAnswer(creds, c.Upstream.Now()); err != nil {
+		return nil, err
+	}
+	return creds, nil
+}
+
+// checkAnswer checks that the credentials are those of the role and the session
+// that were asked for, and live no longer. IAM keeps one role for all cases of a
+// name; a role's path is no part of its sessions' ARN.
+func (in Input) checkAnswer(creds *Credentials, now time.Time) error {
+	session := "arn:" + in.Role.Partition + ":sts::" + in.Role.Account + ":assumed-role/" + in.Role.Name + "/"
+	name, found := cutFold(creds.AssumedRoleARN, session)
+	asked := time.Duration(in.DurationSeconds) * time.Second
+	switch {
+	case !found || name != in.SessionName:
+		return fmt.Errorf("%w: another session", ErrMalformed)
+	case asked != 0 && creds.Expiration.After(now.Add(asked+clockSkew)):
+		return fmt.Errorf("%w: longer life", ErrMalformed)
+	}
+	return nil
+}
+
+// cutFold cuts a prefix of ASCII characters that may be in any case.
+func cutFold(s, prefix string) (after string, found bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
 }
 
 // endpoint checks role and region also when an override takes their place, so

@@ -70,9 +70,12 @@ func newServer(t testing.TB, status int, body string) *server {
 	return s
 }
 
+// now is an hour before the credentials of the answers end.
+func now() time.Time { return time.Date(2026, 11, 22, 18, 4, 5, 0, time.UTC) }
+
 func (s *server) client() sts.Client {
 	return sts.Client{
-		Upstream:         upstream.Client{Fetcher: upstream.NetHTTP{}, Now: time.Now},
+		Upstream:         upstream.Client{Fetcher: upstream.NetHTTP{}, Now: now},
 		EndpointOverride: s.URL,
 	}
 }
@@ -139,6 +142,7 @@ func TestRequestIsThatOfSDK(t *testing.T) {
 			in := input()
 			change(&in)
 			s := newServer(t, http.StatusOK, success(fields))
+			s.body = strings.ReplaceAll(s.body, input().SessionName, in.SessionName)
 			if _, err := s.callSDK(in); err != nil {
 				t.Fatal(err)
 			}
@@ -217,6 +221,7 @@ func TestInputIsCheckedBeforeTheCall(t *testing.T) {
 			s := newServer(t, http.StatusOK, success(fields))
 			in := input()
 			test.change(&in)
+			s.body = strings.NewReplacer(input().SessionName, in.SessionName, "19:04:05", "18:19:05").Replace(s.body)
 			_, err := s.call(in)
 			if !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
@@ -245,7 +250,7 @@ func TestRequestGoesToTheRegion(t *testing.T) {
 	}
 	for _, test := range tests {
 		var sent recorder
-		client := sts.Client{Upstream: upstream.Client{Fetcher: &sent, Now: time.Now}}
+		client := sts.Client{Upstream: upstream.Client{Fetcher: &sent, Now: now}}
 		in := input()
 		in.Role.Partition, in.Region = test.partition, test.region
 		if _, err := client.AssumeRoleWithWebIdentity(context.Background(), in); !errors.Is(err, upstream.ErrUnreachable) {

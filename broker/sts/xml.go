@@ -69,6 +69,7 @@ func parseXML(document []byte) (*element, error) {
 	if !isXMLText(r.rest) {
 		r.fail("not XML characters")
 	}
+	r.skip("\ufeff") // a byte order mark (XML 1.0 section 4.3.3)
 	r.declaration()
 	r.filler()
 	root := r.element(1)
