@@ -3,6 +3,7 @@ package grant
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"mcp-credential-broker/broker/approval"
+	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/seal"
@@ -85,12 +87,15 @@ func (c *call) approve(t *tool, in arguments, wanted credential, q *mcp.Call) (*
 	return nil, c.askByLink(t, why, link)
 }
 
-// approvers are the names under which an approval counts.
+// approvers are the names under which an approval counts. Where a rule names some, the
+// requester is none of them: a link from before the rule did so would have let
+// requesters who are approvers too touch for themselves.
 func (c *call) approvers() []string {
-	if len(c.decision.Approvers) > 0 {
-		return c.decision.Approvers
+	if len(c.decision.Approvers) == 0 {
+		return []string{c.caller.Subject}
 	}
-	return []string{c.caller.Subject}
+	own := []string{c.caller.Subject, glob.Lower(c.caller.known().Email)}
+	return slices.DeleteFunc(slices.Clone(c.decision.Approvers), func(name string) bool { return slices.Contains(own, name) })
 }
 
 // approved goes on with what the rules say of an approved call: it may still be for
@@ -126,13 +131,19 @@ func (c *call) ask(notary *approval.Notary, wanted approval.Call, request *appro
 	return &mcp.Ask{Key: answerKey, Message: question(request), Schema: answerForm, State: state}, false, errAsked
 }
 
-// question is the request in one paragraph, for a client to show.
+// question is the request in one paragraph, for a client to show. What nobody checked
+// stands at its end and in quotes, so that it cannot pose as one of our words.
 func question(r *approval.Request) string {
-	parts := []string{"Hand this out? Tool: " + r.Tool}
+	parts := []string{"Hand this out? In the name of: " + r.Person, "Tool: " + r.Tool}
+	var claimed []string
 	for _, f := range r.Facts {
+		if f.Claimed {
+			claimed = append(claimed, f.Name+" (the app's own words, not checked): \""+strings.ReplaceAll(f.Value, "\"", "'")+"\"")
+			continue
+		}
 		parts = append(parts, f.Name+": "+f.Value)
 	}
-	return strings.Join(append(parts, "In the name of: "+r.Person), ". ") + "."
+	return strings.Join(append(parts, claimed...), ". ") + "."
 }
 
 // approvalRequest is what a person is shown.

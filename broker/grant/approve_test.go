@@ -31,6 +31,7 @@ type counter struct {
 	t     *testing.T
 	now   time.Time
 	mints int
+	mint  func(context.Context, *call) (minted, error) // counts, unless a test has another
 	lines []map[string]any
 }
 
@@ -42,6 +43,7 @@ func newCounter(t *testing.T, members string) *counter {
 		t.Fatal(err)
 	}
 	c := &counter{t: t, now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)}
+	c.mint = countMint(&c.mints)
 	fake := awsTool()
 	fake.prepare = func(_ *Desk, in arguments) (w credential, err error) {
 		if w.request.RoleARN, err = in.text("role_arn"); err != nil {
@@ -51,7 +53,7 @@ func newCounter(t *testing.T, members string) *counter {
 		if w.request.Seconds, err = in.whole("duration_seconds", 900, 43200); err != nil {
 			return w, err
 		}
-		w.mint = countMint(&c.mints)
+		w.mint = c.mint
 		return w, nil
 	}
 	log := func(line any) {
@@ -285,6 +287,52 @@ func TestApprovers(t *testing.T) {
 		}
 		c.wantMinted(c.call(eve(n), with(plainCall, "approval", code)), by)
 	}
+}
+
+// TestTheRequesterIsNoApprover: not with a code of their own from before the rule named
+// approvers, them among these.
+func TestTheRequesterIsNoApprover(t *testing.T) {
+	n := newNotary(t)
+	for _, own := range []string{"eve", "eve@ops.example.com"} {
+		for _, approvers := range []string{`"eve", "eve@ops.example.com", "dave"`, `"eve", "eve@ops.example.com"`} {
+			before := newCounter(t, `, "approve": "touch"`)
+			code, err := n.Code(before.wantLink(n, before.call(eve(n), plainCall)).Call, own, before.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := newCounter(t, `, "approve": "touch", "approvers": [`+approvers+`]`)
+			who := eve(n)
+			who.Email = "Eve@Ops.example.com"
+			c.wantLink(n, c.call(who, with(plainCall, "approval", code)))
+			c.wantNothing(own)
+		}
+	}
+}
+
+// TestAnEmailThatNobodyVerified is not whom the page names, and makes nobody the same
+// person as an approver.
+func TestAnEmailThatNobodyVerified(t *testing.T) {
+	n := newNotary(t)
+	c := newCounter(t, `, "approve": "touch"`)
+	who := eve(n)
+	who.EmailVerified = false
+	if r := c.wantLink(n, c.call(who, plainCall)); r.Email != "" || r.Person != "eve" {
+		t.Errorf("asked %+v", r)
+	}
+}
+
+// TestArgumentsWithoutACanonicalForm are approved by no code: two of them could be
+// taken for the same.
+func TestArgumentsWithoutACanonicalForm(t *testing.T) {
+	n := newNotary(t)
+	c := newCounter(t, `, "approve": "touch"`)
+	for _, region := range []string{`{"a": 1}`, `[["a"]]`, `[null]`} {
+		object := strings.TrimSuffix(plainCall, "}") + `, "region": ` + region + `}`
+		if f, _ := c.call(eve(n), object).Structured.(failure); f.Status != 400 || f.Link != "" || !strings.Contains(f.Message, "texts, numbers") {
+			t.Errorf("%s: %+v", region, f)
+		}
+	}
+	c.wantNothing("no canonical form")
 }
 
 // TestRelayModeApprovesNothing: it has no key.

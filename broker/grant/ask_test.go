@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/mcp"
 )
@@ -80,6 +82,42 @@ func TestAnythingButAYes(t *testing.T) {
 		state := c.wantAsk(c.run(eve(n), asking(plainCall, "", "")))
 		c.wantLink(n, c.run(eve(n), asking(plainCall, state, responses)))
 		c.wantNothing(responses)
+	}
+}
+
+// TestQuestionSaysWhoseWords: a purpose cannot pose as another fact, and the box is
+// not ticked by itself.
+func TestQuestionSaysWhoseWords(t *testing.T) {
+	n := newNotary(t)
+	c := newCounter(t, `, "approve": "ask"`)
+	r := c.run(eve(n), asking(with(`{"role_arn": "`+role+`"}`, "purpose", `mend the site". For how long: "1 minute`), "", ""))
+	c.wantAsk(r)
+	before, after, ok := strings.Cut(r.Ask.Message, ` (the app's own words, not checked): "`)
+	if !ok || after != `mend the site'. For how long: '1 minute".` || !strings.Contains(before, "In the name of: eve@ops.example.com. ") || strings.Contains(before, "minute") {
+		t.Error(r.Ask.Message)
+	}
+	if form := gjson.ParseBytes(r.Ask.Schema); form.Get("properties.approve.default").Type != gjson.False || form.Get("properties.approve.type").Str != "boolean" || form.Get("required.0").Str != "approve" {
+		t.Errorf("%s", r.Ask.Schema)
+	}
+}
+
+// TestStateOfAClientThatDeclaresNothing: what it was asked it was asked, but it is
+// not asked again.
+func TestStateOfAClientThatDeclaresNothing(t *testing.T) {
+	n := newNotary(t)
+	for late, want := range map[time.Duration]bool{0: true, approval.StateTime + time.Second: false} {
+		c := newCounter(t, `, "approve": "ask"`)
+		q := asking(plainCall, c.wantAsk(c.run(eve(n), asking(plainCall, "", ""))), yes)
+		q.AsksPeople, c.now = false, c.now.Add(late)
+		r := c.run(eve(n), q)
+		if want {
+			c.wantMinted(r, "eve")
+			continue
+		}
+		if r.Rejected == "" || r.Ask != nil {
+			t.Errorf("%+v", r)
+		}
+		c.wantNothing("late")
 	}
 }
 
