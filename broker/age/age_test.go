@@ -40,6 +40,36 @@ func TestTheReferenceOpensWhatIsSealed(t *testing.T) {
 	}
 }
 
+// TestEachFileHasKeysOfItsOwn: neither the file key nor the nonce of the payload is a
+// constant, nor that of the file before.
+func TestEachFileHasKeysOfItsOwn(t *testing.T) {
+	r, _ := ParseRecipient(newIdentity(t).Recipient().String())
+	nonces := map[string]bool{string(make([]byte, nonceBytes)): true}
+	for range 3 {
+		text, err := r.Seal([]byte("secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		file, err := base64.StdEncoding.DecodeString(strings.Join(lines[1:len(lines)-1], ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		top, rest, _ := bytes.Cut(file, []byte("\n--- "))
+		mac, payload, _ := bytes.Cut(rest, []byte("\n"))
+		stanza := strings.TrimPrefix(string(top), "age-encryption.org/v1\n") + "\n"
+		guessed, err := header(make([]byte, fileKeyBytes), stanza)
+		if err != nil || strings.Contains(guessed, string(mac)) {
+			t.Errorf("the file key is zero, %v", err)
+		}
+		nonce := string(payload[:nonceBytes])
+		if nonces[nonce] {
+			t.Errorf("nonce %x is zero, or was used before", nonce)
+		}
+		nonces[nonce] = true
+	}
+}
+
 func open(text string, identity judge.Identity) ([]byte, error) {
 	file, err := judge.Decrypt(judgearmor.NewReader(strings.NewReader(text)), identity)
 	if err != nil {

@@ -110,6 +110,7 @@ func TestWhatIsNoRecipientIsNamed(t *testing.T) {
 		{"a tagged one", "age1tag1qwe0kafsjrar4txm6heqnhpfuggzr0gvznz7fvygxrlq90u5mq2pysxtw6h", ErrType},
 		{"a plugin's in upper case", "AGE1YUBIKEY1Q2W7U3VPYA839", ErrType},
 		{"an SSH key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN alice@laptop", ErrType},
+		{"an ECDSA key of SSH", "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY=", ErrType},
 		{"an SSH key of a security key", "sk-ssh-ed25519@openssh.com AAAA", ErrType},
 		{"an identity", private, ErrSecretKey},
 		{"an identity in lower case", strings.ToLower(private), ErrSecretKey},

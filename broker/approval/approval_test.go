@@ -1,10 +1,15 @@
 package approval_test
 
 import (
+	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
 	"errors"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +132,29 @@ func TestCodeInTime(t *testing.T) {
 	}
 }
 
+// TestCodeIsMadeOf computes a code in another way: two bytes of the minute in which it
+// ends, eight of the HMAC under a key for nothing else.
+func TestCodeIsMadeOf(t *testing.T) {
+	derived, err := key.Derive("mcp-credential-broker approval code v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	minute := uint64(start.Unix()/60 + 5)
+	mac := hmac.New(sha256.New, derived)
+	for _, part := range []string{
+		"https://b.example", "https://v.example", "https://b.example/mcp",
+		"alice", string(wanted.ClientIDHash[:]), "get-aws-write-credentials", string(wanted.Arguments[:]), "carol@example.com",
+		string(binary.BigEndian.AppendUint64(nil, minute)),
+	} {
+		mac.Write(append([]byte{byte(len(part))}, part...))
+	}
+	raw := append([]byte{byte(minute >> 8), byte(minute)}, mac.Sum(nil)[:8]...)
+	code := newCode(t, notary, wanted, "carol@example.com", start)
+	if want := base32.StdEncoding.EncodeToString(raw); strings.ReplaceAll(code, "-", "") != want {
+		t.Errorf("code is %s, want %s", code, want)
+	}
+}
+
 // TestEveryCharacterCounts: no character can be another, and no code be longer or
 // shorter.
 func TestEveryCharacterCounts(t *testing.T) {
@@ -183,15 +211,41 @@ func TestLink(t *testing.T) {
 	if err := notary.CheckState(sealed, wanted, start); !errors.Is(err, approval.ErrState) {
 		t.Errorf("a link as a state: %v", err)
 	}
-	for _, data := range [][]byte{append(r.Encode(), 0), r.Encode()[1:], r.Encode()[:40], nil} {
-		if got, err := approval.Decode(data); err == nil || got != nil {
-			t.Errorf("%q: %+v", data, got)
-		}
-	}
 	r.Facts[0].Value = strings.Repeat("x", approval.MaxRequestBytes)
 	if _, err := notary.Link(r, start); !errors.Is(err, approval.ErrTooLong) {
 		t.Errorf("long: %v", err)
 	}
+}
+
+// TestRequestIsReadAsItWasWritten, or not at all: a request of another layout, cut off
+// anywhere, with something behind it, or with lengths that lie.
+func TestRequestIsReadAsItWasWritten(t *testing.T) {
+	r := approval.Request{Call: wanted, Person: "alice", Facts: []approval.Fact{{Name: "Role", Value: "r", Claimed: true}}, Approvers: []string{"bob"}}
+	whole := r.Encode()
+	if got, err := approval.Decode(whole); err != nil || !reflect.DeepEqual(got, &r) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	refuse := func(what string, data []byte) {
+		t.Helper()
+		if got, err := approval.Decode(data); err == nil || got != nil {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+	for n := range whole {
+		refuse("cut off", whole[:n])
+	}
+	refuse("something behind it", append(bytes.Clone(whole), 0))
+	refuse("another layout", append([]byte{2}, whole[1:]...))
+	const hashAt = 1 + 1 + len("alice") // version, length and text of the subject; then the hash's length
+	for _, length := range []byte{0, 31, 33} {
+		hash := bytes.Repeat([]byte("h"), int(length))
+		refuse("a hash of another length", slices.Concat(whole[:hashAt], []byte{length}, hash, whole[hashAt+1+sha256.Size:]))
+	}
+	for _, length := range []uint64{1 << 20, 1<<31 - 1, 1 << 63, 1<<64 - 1} {
+		refuse("a length that lies", binary.AppendUvarint(bytes.Clone(whole[:hashAt]), length))
+		refuse("a length that lies at the start", binary.AppendUvarint([]byte{1}, length))
+	}
+	refuse("a length without end", append([]byte{1}, bytes.Repeat([]byte{0xff}, 20)...))
 }
 
 func TestState(t *testing.T) {
@@ -240,11 +294,12 @@ func TestCanonical(t *testing.T) {
 	for i, group := range [][]string{
 		{`{}`, ` { } `, `{"approval":"ABCD"}`, `{"seal_to":"age1","approval":"x"}`},
 		{`{"a":"x","b":900}`, `{"b":900,"a":"x"}`, "{\n\"b\" : 900.0,\t\"a\":\"\\u0078\"}", `{"a":"x","b":9e2,"approval":"Y"}`, `{"a":"x","b":0.9E+3}`},
-		{`{"a":"x","b":901}`}, {`{"a":"x","b":"900"}`}, {`{"a":"x","b":-900}`}, {`{"a":"X","b":900}`}, {`{"a":"x"}`}, {`{"a":"x","b":900,"c":""}`}, {`{"a":"x ","b":900}`},
+		{`{"a":"x","b":901}`}, {`{"a":"x","b":"900"}`}, {`{"a":"x","b":-900}`}, {`{"a":"X","b":900}`}, {`{"a":"x"}`}, {`{"c":"x"}`}, {`{"a":"x","b":900,"c":""}`}, {`{"a":"x ","b":900}`},
 		{`{"a":["x","y"]}`, `{"a" : [ "x", "y" ]}`}, {`{"a":["y","x"]}`}, {`{"a":["x","y","y"]}`}, {`{"a":["x,y"]}`}, {`{"a":"[\"x\",\"y\"]"}`}, {`{"a":[]}`},
 		{`{"a":true}`}, {`{"a":false}`}, {`{"a":"true"}`},
 		{`{"b":0}`, `{"b":-0}`, `{"b":0.0}`, `{"b":-0e5}`},
-		{`{"a":"\"b\":1"}`}, {`{"a":"","b":1}`},
+		{`{"a":"\"b\":1"}`}, {`{"a":"","b":1}`}, {`{"a":"x","b":"y"}`}, {`{"a":"x\",\"b\":\"y"}`}, {`{"a\":\"x\",\"b":"y"}`},
+		{`{"b":9007199254740993}`, `{"b":9007199254740992}`}, // one number to whoever reads it as JSON's
 		{`{"a":"/\u003c\u2028"}`, `{"a":"\/<` + "\u2028" + `"}`},
 	} {
 		for _, text := range group {

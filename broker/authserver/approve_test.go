@@ -1,9 +1,11 @@
 package authserver_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -93,11 +95,20 @@ func TestApproval(t *testing.T) {
 	f, wanted := newApproval(t)
 	b := f.newBrowser()
 	_, page := b.openLink(f.link(wanted))
-	for _, text := range []string{adaEmail, "Test App", "get-aws-write-credentials", "arn:aws:iam::444455556666:role/Agents", "mend &lt;it&gt;", "not checked", "another device"} {
+	for _, text := range []string{adaEmail, "Test App", "get-aws-write-credentials", "arn:aws:iam::444455556666:role/Agents", "mend &lt;it&gt;", "not checked", "another device", "a name that nobody verified", "<bdi>mend"} {
 		if !strings.Contains(page.body, text) {
 			t.Errorf("the page does not say %q", text)
 		}
 	}
+	// What a browser takes for the button that Enter presses is the first one.
+	if first, refuse, approve := strings.Index(page.body, "<button disabled hidden>"), strings.Index(page.body, `value="deny"`), strings.Index(page.body, `value="allow"`); first < 0 || first > refuse || refuse > approve {
+		t.Errorf("the buttons are at %d, %d and %d", first, refuse, approve)
+	}
+	wanted.ClientHost = "app.example"
+	if _, page := b.openLink(f.link(wanted)); !strings.Contains(page.body, "Test App (app.example)") || strings.Contains(page.body, "nobody verified") {
+		t.Errorf("the page says %s", page.body)
+	}
+	wanted.ClientHost = ""
 	back := b.beginApproval(f.link(wanted))
 	r := b.get(back)
 	by, ok := f.Approvals.Verify(codeOf(r), wanted.Call, []string{adaSub}, f.clock())
@@ -224,6 +235,26 @@ func TestExtraTokenIsRevoked(t *testing.T) {
 	}
 }
 
+// TestExtraTokenIsRevokedWhenTheBrowserHasGone, whether it was good for an approval or
+// not.
+func TestExtraTokenIsRevokedWhenTheBrowserHasGone(t *testing.T) {
+	for _, requester := range []string{adaSub, "bob"} {
+		f, wanted := newApproval(t)
+		wanted.Subject, wanted.Email = requester, ""
+		b := f.newBrowser()
+		ctx, leave := context.WithCancel(t.Context())
+		req := httptest.NewRequest("GET", b.beginApproval(f.link(wanted)), nil).WithContext(ctx)
+		for _, c := range b.client.Jar.Cookies(req.URL) {
+			req.AddCookie(c)
+		}
+		f.vouch.redeemed = leave
+		f.ServeHTTP(httptest.NewRecorder(), req)
+		if f.vouch.redeems != 1 || len(f.vouch.revoked) != 1 {
+			t.Errorf("%s: %d tokens were redeemed, %d revoked", requester, f.vouch.redeems, len(f.vouch.revoked))
+		}
+	}
+}
+
 // TestApprovalPageFromElsewhere: the form counts when our own page sends it, in the
 // browser that it was shown to.
 func TestApprovalPageFromElsewhere(t *testing.T) {
@@ -233,6 +264,14 @@ func TestApprovalPageFromElsewhere(t *testing.T) {
 	other.openLink(f.link(wanted))
 	consent, _ := b.open(b.query(f.newApp()))
 	raw, _ := url.Parse(f.link(wanted))
+	payload, err := f.Sealer.Open("approval form", sealed, f.clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lengthened, err := f.Sealer.Seal("approval form", f.clock().Add(time.Minute), append(payload, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, r := range map[string]reply{
 		"no origin":                b.pressApprove("allow", sealed, ""),
 		"another origin":           b.pressApprove("allow", sealed, "https://evil.example"),
@@ -244,6 +283,7 @@ func TestApprovalPageFromElsewhere(t *testing.T) {
 		"the form of a consent":    b.pressApprove("allow", consent, f.url),
 		"the link itself":          b.pressApprove("allow", raw.Query().Get("r"), f.url),
 		"as a consent":             b.press("allow", sealed, "aws"),
+		"with something behind it": b.pressApprove("allow", lengthened, f.url),
 	} {
 		if r.status != http.StatusForbidden || r.header.Get("Location") != "" {
 			t.Errorf("%s: status %d, %s", name, r.status, r.body)
@@ -273,7 +313,7 @@ func TestApprovalLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, target := range map[string]string{
-		"no link": f.url + approval.Path, "of another key": other, "altered": link[:len(link)-4] + "AAAA", "twice": link + "&r=x", "malformed": f.url + approval.Path + "?r=%zz",
+		"no link": f.url + approval.Path, "of another key": other, "altered": link[:len(link)-4] + "AAAA", "twice": link + "&r=x", "something else twice": link + "&x=1&x=2", "malformed": f.url + approval.Path + "?r=%zz",
 	} {
 		r := b.get(target)
 		f.wantPage(r, 400, "This link is not one of this broker")

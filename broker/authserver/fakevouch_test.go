@@ -40,7 +40,8 @@ type fakeVouch struct {
 	authShift   time.Duration // from the moment of the redemption to the use of the key
 	unverified  bool          // the e-mail
 	revokeFails error
-	refused     error // what the token fails that was issued
+	refused     error  // what the token fails that was issued
+	redeemed    func() // is called at the end of each redemption
 }
 
 func (v *fakeVouch) take() error {
@@ -95,6 +96,9 @@ func (v *fakeVouch) Redeem(_ context.Context, code, verifier, redirectURI string
 		return authserver.Grant{}, authserver.ErrCodeUsed
 	}
 	v.used[code] = true
+	if v.redeemed != nil {
+		v.redeemed()
+	}
 	return v.grant(), v.refused
 }
 
@@ -111,9 +115,12 @@ func (v *fakeVouch) grant() authserver.Grant {
 	}
 }
 
-func (v *fakeVouch) Revoke(_ context.Context, token secret.String) error {
+func (v *fakeVouch) Revoke(ctx context.Context, token secret.String) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if err := ctx.Err(); err != nil { // nothing is sent for whoever has gone
+		return err
+	}
 	v.revoked = append(v.revoked, token.Reveal())
 	if v.revokeFails != nil {
 		return v.revokeFails

@@ -92,7 +92,7 @@ var hostile = []string{
 	`'`, `''`, `'''`, `"`, `\`, `\'`, `'\''`, `a'b"c`, `$(touch x)`, "`touch x`", `${HOME}`, `$HOME`, `%PATH%`, `%(x)s`, `!!`, `!$`, `~`, `*`, `a b`, ` a `,
 	"a\tb", "line\nbreak", "\n", "cr\rlf\r\n", "trailing\\\n", `'; touch x; '`, `' + (Get-Date) + '`, "a\x1bb", "a\x07b", "a\x7fb",
 	"‘left", "right’", "‚low", "‛reversed", "’’", "'’", "’'", "“double”", "#comment", "a #b", "a ;b", "a;b", ";b", "[section]", "=", "a=b", "-n", "-e a", "é", "日本", "😀",
-	"\u2028", "\u0085", "\ufeff",
+	"a\u2028b", "a\u2029b", "\u0085", "a\u009bb", "\ufeff",
 }
 
 // TestPowerShellQuoting has no PowerShell to ask: this is what its tokenizer does
@@ -157,7 +157,7 @@ func TestWhatCannotBeWrittenIsNot(t *testing.T) {
 	power := func(v string) (secret.String, error) { return awsValues(v, "b").Text(format.PowerShell) }
 	var never []string // by a format without quotes
 	for _, value := range hostile {
-		if strings.ContainsAny(value, "\n\r\t\x1b\x07\x7f\u2028\u0085") {
+		if strings.ContainsAny(value, "\n\r\t\x1b\x07\x7f\u2028\u2029\u0085\u009b") {
 			never = append(never, value)
 		}
 	}

@@ -1,7 +1,9 @@
 package grant
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,7 +12,9 @@ import (
 	"filippo.io/age"
 	"filippo.io/age/armor"
 
+	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
+	"mcp-credential-broker/broker/secret"
 )
 
 func newIdentity(t *testing.T) *age.X25519Identity {
@@ -142,6 +146,9 @@ func TestWhatCannotBeDelivered(t *testing.T) {
 		{"nothing", "seal_to", "", "must be an age recipient"},
 		{"a long purpose", "purpose", strings.Repeat("x", 121), "purpose"},
 		{"a secret key as purpose", "purpose", identity.String(), "purpose"},
+		{"a private key as purpose", "purpose", "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk", "purpose"},
+		{"a line break in the purpose", "purpose", "mend\nthe site", "purpose"},
+		{"a purpose that is turned around", "purpose", "mend \u202ethe site", "purpose"},
 		{"a secret key as format", "format", identity.String(), "format must be"},
 		{"a secret key as code", "approval", identity.String(), ""},
 	} {
@@ -235,6 +242,46 @@ func TestRenderNeverLeavesASealOff(t *testing.T) {
 	r, err := c.render(minted{whole: awsCredentials{SecretAccessKey: theKey}})
 	if err == nil || strings.Contains(fmt.Sprintf("%+v", r), theKey) {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// unprintable is an answer whose encoding fails, with a secret in the error.
+type unprintable struct{}
+
+func (unprintable) MarshalJSON() ([]byte, error) { return nil, errors.New(theKey) }
+
+// TestWhatCannotBeWrittenIsNotHandedOut, and not repeated in the answer or the log: the
+// credential is logged by its reference all the same.
+func TestWhatCannotBeWrittenIsNotHandedOut(t *testing.T) {
+	recipient := newIdentity(t).Recipient().String()
+	for _, test := range []struct {
+		name, object string
+		spoil        func(*minted)
+	}{
+		{"format", `"format": "ini"`, func(m *minted) {
+			m.text = format.AWS{AccessKeyID: "A", SecretAccessKey: secret.New(theKey + "\n")}.Text
+		}},
+		{"format, sealed", `"format": "ini", "seal_to": "` + recipient + `"`, func(m *minted) {
+			m.text = format.AWS{AccessKeyID: "A", SecretAccessKey: secret.New(theKey + "\n")}.Text
+		}},
+		{"JSON, sealed", `"seal_to": "` + recipient + `"`, func(m *minted) { m.whole = unprintable{} }},
+	} {
+		c := newCounter(t, "")
+		c.mint = func(ctx context.Context, call *call) (minted, error) {
+			call.record.Issued = &issued{AccessKeyID: "ASIAEXAMPLE"}
+			m, err := countMint(&c.mints)(ctx, call)
+			test.spoil(&m)
+			return m, err
+		}
+		r := c.call(eve(nil), `{"role_arn": "`+role+`", `+test.object+`}`)
+		f, _ := r.Structured.(failure)
+		line := c.last()
+		if !r.IsError || f.Status != 502 || !strings.Contains(f.Message, "not handed out") || line["outcome"] != "failed" || line["issued"] == nil {
+			t.Errorf("%s: %+v, logged %v", test.name, r, line)
+		}
+		if strings.Contains(c.everything(r), theKey) {
+			t.Errorf("%s: a secret is in the answer or the log", test.name)
+		}
 	}
 }
 

@@ -279,6 +279,18 @@ func TestMayApprove(t *testing.T) {
 	if _, ok := (Decision{}).MayApprove(Caller{}); ok {
 		t.Error("the decision that was never made can be approved")
 	}
+	for _, tt := range []struct {
+		approvers           []string
+		requester, approver Caller
+	}{
+		{nil, Caller{}, Caller{}},
+		{[]string{"carol@example.com"}, bob, Caller{Email: "carol@example.com"}},
+		{[]string{""}, bob, Caller{Email: "carol@example.com"}},
+	} {
+		if name, ok := MayApprove(tt.approvers, tt.requester, tt.approver); ok {
+			t.Errorf("%q: somebody without a sub approves as %q", tt.approvers, name)
+		}
+	}
 }
 
 // TestAudit: what enforce would refuse is let through and told, but not past an
