@@ -28,6 +28,12 @@ type bench struct {
 
 func newBench(t *testing.T, o vouchtest.Options, vars map[string]string) *bench {
 	t.Helper()
+	return newBenchBy(t, upstream.NetHTTP{}, o, vars)
+}
+
+// newBenchBy has its own way out.
+func newBenchBy(t *testing.T, way upstream.Fetcher, o vouchtest.Options, vars map[string]string) *bench {
+	t.Helper()
 	stack, err := vouchtest.Start(vouchtest.StackOptions{Vouch: o})
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +47,7 @@ func newBench(t *testing.T, o vouchtest.Options, vars map[string]string) *bench 
 			}
 			return map[string]string{"VOUCH_ISSUER": stack.VouchURL, "AWS_ENDPOINT_URL_STS": stack.STSURL}[name]
 		},
-		Fetcher: upstream.NetHTTP{},
+		Fetcher: way,
 		Now:     time.Now,
 		Log: func(line string) {
 			b.mu.Lock()

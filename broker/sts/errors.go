@@ -28,7 +28,7 @@ var (
 type Error struct {
 	// Status is the HTTP status, outside 200 to 299.
 	Status int
-	// Code is STS's name for the reason, e.g. "AccessDenied"; at most 64
+	// Code is STS's name for the reason, e.g. "AccessDenied"; at most 39
 	// letters, digits and dots. It is empty when there was none to read.
 	Code string
 	// RetryAfter is the wait that STS asks for, 0 to 1 hour.

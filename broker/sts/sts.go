@@ -223,6 +223,9 @@ func (c *Credentials) check() error {
 		return fmt.Errorf("%w: secret access key", ErrMalformed)
 	case c.SessionToken.IsEmpty(), !isGraphic(c.SessionToken.Reveal()):
 		return fmt.Errorf("%w: session token", ErrMalformed)
+	// The id goes into logs, and is outside of a seal.
+	case strings.Contains(c.AccessKeyID, c.SecretAccessKey.Reveal()), strings.Contains(c.AccessKeyID, c.SessionToken.Reveal()):
+		return fmt.Errorf("%w: access key id repeats a secret", ErrMalformed)
 	case len(c.AssumedRoleARN) > maxARN, !isGraphic(c.AssumedRoleARN):
 		return fmt.Errorf("%w: assumed role", ErrMalformed)
 	}
@@ -239,6 +242,10 @@ func parseTime(s string) (time.Time, error) {
 	return t.UTC(), err
 }
 
+// maxCodeBytes bounds an error's code, which is logged: a secret access key has 40
+// characters, which may all pass for those of a code.
+const maxCodeBytes = 39
+
 // readErrorCode finds the code of an error answer, whatever its root is called.
 // What does not look like a code is dropped: it would end up in logs and answers.
 func readErrorCode(body []byte) string {
@@ -248,7 +255,7 @@ func readErrorCode(body []byte) string {
 	}
 	code := root.child("Error").child("Code").value()
 	notCode := func(r rune) bool { return r != '.' && (r == '_' || !isWord(r)) }
-	if len(code) > 64 || strings.ContainsFunc(code, notCode) {
+	if len(code) > maxCodeBytes || strings.ContainsFunc(code, notCode) {
 		return ""
 	}
 	return code

@@ -60,7 +60,7 @@ func checkError(t *testing.T, err error, nothing bool) {
 	case err == nil, errors.Is(err, vouch.ErrMalformed), errors.Is(err, upstream.ErrRedirect):
 	case !errors.As(err, &refusal):
 		t.Fatalf("error of no known kind: %v", err)
-	case refusal.RetryAfter < 0, refusal.RetryAfter > time.Hour, len(refusal.Code) > 64:
+	case refusal.RetryAfter < 0, refusal.RetryAfter > time.Hour, len(refusal.Code) > 39:
 		t.Fatalf("out of bounds: %+v", refusal)
 	case refusal.Unsigned && refusal.Status != http.StatusUnauthorized:
 		t.Fatalf("unsigned with status %d", refusal.Status)

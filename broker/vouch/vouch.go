@@ -109,13 +109,27 @@ func (c Client) GitHubToken(ctx context.Context, auth Authorization, req GitHubR
 	if issued.ExpiresIn == 0 && a.err == nil {
 		issued.ExpiresIn = a.secondsUntil(issued.ExpiresAt, c.Upstream.Now())
 	}
-	if !req.covers(issued.Repositories) {
+	switch {
+	case !req.covers(issued.Repositories):
 		a.fail("repositories")
+	case issued.repeatsToken(): // these go into logs, and are outside of a seal
+		a.fail("token in another place")
 	}
 	if a.err != nil {
 		return nil, a.err
 	}
 	return issued, nil
+}
+
+// repeatsToken reports whether what is said of the token holds the token itself.
+func (t *InstallationToken) repeatsToken() bool {
+	token := t.Token.Reveal()
+	for name, level := range t.Permissions {
+		if strings.Contains(name, token) || strings.Contains(level, token) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.Repositories, func(name string) bool { return strings.Contains(name, token) })
 }
 
 // covers reports whether a token that reaches these repositories, "owner/name" or
