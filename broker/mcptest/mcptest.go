@@ -128,12 +128,18 @@ func BrowseIn(ctx context.Context, jar http.CookieJar, address, end string, answ
 
 var approvalCode = regexp.MustCompile(`<pre class="code">([A-Z2-7-]+)</pre>`)
 
-// Touch plays the person at the link of an approval, up to the code.
+// Touch is TouchIn for a browser that was never here.
 func Touch(ctx context.Context, link string) (code string, err error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return "", err
 	}
+	return TouchIn(ctx, jar, link)
+}
+
+// TouchIn plays the person at the link of an approval, in a browser with cookies, up to
+// the code.
+func TouchIn(ctx context.Context, jar http.CookieJar, link string) (code string, err error) {
 	err = walk(ctx, jar, link, url.Values{"decision": {"allow"}}, func(_ *url.URL, page []byte) bool {
 		found := approvalCode.FindSubmatch(page)
 		if found != nil {

@@ -1,0 +1,120 @@
+package broker_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/cookiejar"
+	"strings"
+	"testing"
+	"time"
+
+	"mcp-credential-broker/broker/mcptest"
+	"mcp-credential-broker/broker/vouchtest"
+)
+
+// needsTouch is a policy under which GitHub tokens of acme cost a touch.
+const needsTouch = `{"version": 1, "mode": "enforce", "rules": [{"id": "careful", "allow": {"github": ["acme/*"]}, "approve": "touch"}]}`
+
+// wantLink calls without a code, and returns the link of the refusal.
+func (b *signInBench) wantLink(t *testing.T, token string) string {
+	t.Helper()
+	status, _, text := b.call(t, token)
+	var answer struct{ Result result }
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || status != http.StatusOK || answer.Result.failure().Link == "" {
+		t.Fatalf("no link: %d %s", status, text)
+	}
+	return answer.Result.failure().Link
+}
+
+// TestOldBrowserSessionApprovesNothing: whoever drives the person's browser, signed in
+// at Vouch an hour ago, approves nothing without the key, whatever this Vouch makes of
+// what it is asked. Each time the extra token is revoked, once.
+func TestOldBrowserSessionApprovesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		hook func(*vouchtest.Vouch)
+		ok   bool
+	}{
+		{"as asked", func(*vouchtest.Vouch) {}, true},
+		{"ignores prompt", func(v *vouchtest.Vouch) { v.IgnorePrompt(true) }, true}, // max_age does it
+		{"passes silently", func(v *vouchtest.Vouch) { v.PassSilently(true) }, false},
+		{"leaves auth_time out", func(v *vouchtest.Vouch) { v.OmitAuthTime(true) }, false},
+		{"passes silently and leaves auth_time out", func(v *vouchtest.Vouch) { v.PassSilently(true); v.OmitAuthTime(true) }, false},
+		{"does without the key", func(v *vouchtest.Vouch) { v.RefuseHardware(true) }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newSignInBench(t)
+			b.vars = map[string]string{"POLICY": needsTouch}
+			b.use(t, b.keys[0], "")
+			token := b.signIn(t)
+			jar, _ := cookiejar.New(nil)
+			if code, err := mcptest.TouchIn(t.Context(), jar, b.wantLink(t, token)); err != nil || code == "" {
+				t.Fatalf("the first approval: %v", err)
+			}
+			b.ahead.Store(int64(time.Hour))
+			link := b.wantLink(t, token)
+			revoked := b.Vouch.Count("/oauth/revoke")
+			tt.hook(b.Vouch)
+			code, err := mcptest.TouchIn(t.Context(), jar, link)
+			if (code != "") != tt.ok || (err == nil) != tt.ok {
+				t.Errorf("code %q, %v", code, err)
+			}
+			if n := b.Vouch.Count("/oauth/revoke") - revoked; n != 1 {
+				t.Errorf("%d revocations at Vouch", n)
+			}
+			lines := *b.lines.Load()
+			if last := lines[len(lines)-1]; strings.Contains(last, `"decision":"approved"`) != tt.ok || !strings.Contains(last, `"event":"approval"`) {
+				t.Errorf("logged %s", last)
+			}
+		})
+	}
+}
+
+// TestFailedRevocationIsLogged: the extra token of an approval stays alive at a Vouch
+// that does not answer. The person did approve, and the operator is told.
+func TestFailedRevocationIsLogged(t *testing.T) {
+	b := newSignInBench(t)
+	b.vars = map[string]string{"POLICY": needsTouch}
+	b.use(t, b.keys[0], "")
+	link := b.wantLink(t, b.signIn(t))
+	if err := b.Vouch.SetFault(vouchtest.Fault{Path: "/oauth/revoke", Kind: vouchtest.FaultStatus, Status: 503}); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := mcptest.Touch(t.Context(), link); err != nil || code == "" {
+		t.Errorf("no code: %v", err)
+	}
+	lines := *b.lines.Load()
+	if last := lines[len(lines)-1]; !strings.Contains(last, `"decision":"approved"`) || !strings.Contains(last, "the extra token could not be revoked") {
+		t.Errorf("logged %s", last)
+	}
+}
+
+// TestRelayModeCannotApprove: it has no key to make codes with. What a rule wants
+// approved is refused with a sentence that says so, whatever comes as a code or as the
+// answer to a question, and nobody is asked.
+func TestRelayModeCannotApprove(t *testing.T) {
+	for _, approve := range []string{`"approve": "touch"`, `"approve": "ask"`, `"approve": "touch", "approvers": ["carol@example.com"]`, `"approve": "touch", "delivery": "sealed"`} {
+		b := newBench(t, vouchtest.Options{}, map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [
+			{"id": "careful", "allow": {"github": ["acme/*"]}, ` + approve + `}, {"id": "ssh", "allow": {"ssh": true}}]}`})
+		if r := b.call(t, "get-ssh-certificate", `{"public_key":"`+sshKey+`"}`); r.IsError {
+			t.Fatalf("%s: the rule beside it: %+v", approve, r)
+		}
+		before := total(b.Vouch.Counts())
+		for _, more := range []string{``, `,"approval":"ABCD-EFGH-IJKL-MNOP"`, `,"seal_to":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"`} {
+			r := b.call(t, "get-github-token", `{"owner":"acme"`+more+`}`)
+			if f := r.failure(); f.Status != 403 || !strings.Contains(f.Error, "relay mode") || !strings.Contains(f.Error, "operator") || f.Link != "" {
+				t.Errorf("%s%s: %+v", approve, more, r)
+			}
+			if record := b.lastRecord(t); record["decision"] != "deny" || record["rule"] != "careful" || record["outcome"] != "refused" {
+				t.Errorf("%s%s: logged %v", approve, more, record)
+			}
+		}
+		explained := b.call(t, "explain-access", `{"tool":"get-github-token","arguments":{"owner":"acme"}}`).StructuredContent
+		if reason, _ := explained["reason"].(string); explained["decision"] != "deny" || explained["rule"] != "careful" || !strings.Contains(reason, "relay mode") {
+			t.Errorf("%s: explained %v", approve, explained)
+		}
+		if n := total(b.Vouch.Counts()) - before; n != 0 {
+			t.Errorf("%s: %d requests left", approve, n)
+		}
+	}
+}
