@@ -283,6 +283,67 @@ func TestSealedInWorkerd(t *testing.T) {
 	}
 }
 
+// TestRelayModeSealsAndApprovesNothing: a seal needs no key of the broker's. An approval
+// does: what a rule wants approved is refused with a sentence, and nobody is asked.
+func TestRelayModeSealsAndApprovesNothing(t *testing.T) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient := identity.Recipient().String()
+	printed := &output{}
+	s := start(t, stack.Config{Worker: stack.WorkerConfig{Output: printed, Vars: map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [
+		{"id": "touch", "allow": {"aws": ["` + vouchtest.DefaultRoleARN + `"]}, "approve": "touch"},
+		{"id": "ask", "allow": {"ssh": true}, "approve": "ask", "delivery": "sealed"},
+		{"id": "sealed", "allow": {"github": ["acme/*"]}, "delivery": "sealed", "recipients": ["` + recipient + `"]}]}`}}})
+	token := s.Token()
+	github := func(more ...string) map[string]any {
+		arguments := map[string]any{"owner": "acme", "repositories": []string{"web"}, "format": "git-credential"}
+		for i := 0; i < len(more); i += 2 {
+			arguments[more[i]] = more[i+1]
+		}
+		return arguments
+	}
+	if _, e := callTool(t, s, token, "get-github-token", github()); e == nil || e.Status != 403 || !strings.Contains(e.Error, "seal_to") {
+		t.Errorf("unsealed: %+v", e)
+	}
+	result, e := callTool(t, s, token, "get-github-token", github("seal_to", recipient))
+	if e != nil {
+		t.Fatalf("sealed: %+v", e)
+	}
+	file, _ := result["sealed"].(string)
+	opened, err := unseal(file, identity)
+	_, password, _ := strings.Cut(opened, "password=")
+	password, _, _ = strings.Cut(password, "\n")
+	if err != nil || len(password) < 20 {
+		t.Fatalf("sealed: %v, %d bytes", err, len(opened))
+	}
+	if text, _ := json.Marshal(result); bytes.Contains(text, []byte(password)) || strings.Contains(printed.String(), password) {
+		t.Error("the token is outside the seal")
+	}
+	before := len(s.Vouch.Requests("/v1/*")) + s.Vouch.Count(pathAWS) + s.Vouch.Count(pathSSH)
+	for _, call := range []struct {
+		tool      string
+		arguments map[string]any
+	}{
+		{"get-aws-credentials", awsArguments()},
+		{"get-aws-credentials", awsArguments("approval", "ABCD-EFGH-IJKL-MNOP")},
+		{"get-aws-credentials", awsArguments("seal_to", recipient)},
+		{"get-ssh-certificate", map[string]any{"public_key": publicKey}},
+		{"get-ssh-certificate", map[string]any{"public_key": publicKey, "seal_to": recipient}},
+	} {
+		if _, e := callTool(t, s, token, call.tool, call.arguments); e == nil || e.Status != 403 || e.Link != "" || !strings.Contains(e.Error, "relay mode") {
+			t.Errorf("%s %v: %+v", call.tool, call.arguments, e)
+		}
+	}
+	if n := len(s.Vouch.Requests("/v1/*")) + s.Vouch.Count(pathAWS) + s.Vouch.Count(pathSSH) - before; n != 0 {
+		t.Errorf("%d requests left", n)
+	}
+	if page := send(t, "GET", s.Worker.URL+"/approve?r=x", ""); page.status == 200 {
+		t.Errorf("there is a page of approvals: %s", page.body)
+	}
+}
+
 func unseal(file string, identity age.Identity) (string, error) {
 	if file == "" {
 		return "", errors.New("there is no file")

@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
+
+	"filippo.io/age"
 
 	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
@@ -37,6 +40,36 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 			}
 		}
 	}
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient := identity.Recipient().String()
+	secrets = append(secrets, identity.String())
+	for _, call := range goodCalls {
+		sealed := maps.Clone(call.arguments)
+		sealed["seal_to"] = recipient
+		result, e := callTool(t, s, token, call.tool, sealed)
+		if e != nil {
+			t.Fatalf("%s: %+v", call.tool, e)
+		}
+		calls++
+		file, _ := result["sealed"].(string)
+		opened, err := unseal(file, identity)
+		var members map[string]any
+		if err != nil || json.Unmarshal([]byte(opened), &members) != nil {
+			t.Fatalf("%s: %v", call.tool, err)
+		}
+		outside, _ := json.Marshal(result)
+		for _, member := range []string{"SecretAccessKey", "SessionToken", "token", "certificate"} {
+			if text, _ := members[member].(string); text != "" {
+				secrets = append(secrets, text)
+				if strings.Contains(string(outside), text) {
+					t.Errorf("%s: %s is outside the seal", call.tool, member)
+				}
+			}
+		}
+	}
 	for _, r := range s.STS.Requests("/") {
 		secrets = append(secrets, string(r.Body), webIdentityToken(t, string(r.Body)))
 	}
@@ -47,8 +80,12 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, call := range goodCalls {
-				callTool(t, s, token, call.tool, call.arguments)
-				calls++
+				sealed := maps.Clone(call.arguments)
+				sealed["seal_to"] = recipient
+				for _, arguments := range []map[string]any{call.arguments, sealed} {
+					callTool(t, s, token, call.tool, arguments)
+					calls++
+				}
 			}
 			tap.ClearFaults()
 		}
@@ -96,13 +133,24 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 // cookies, assertions, proofs, Vouch's tokens and ours.
 func TestSignInPrintsNothingSecret(t *testing.T) {
 	printed := &output{}
-	s := start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Output: printed}})
+	s := start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Output: printed, Vars: approvalPolicy(`"approve": "touch"`)}})
 	token, err := mcptest.SignIn(t.Context(), s.MCP)
 	if err != nil {
 		t.Fatal(err)
 	}
 	secrets := []string{token}
+	link := wantedLink(t, s, token, goodCalls[0].arguments)
+	if err := s.Vouch.SetFault(vouchtest.Fault{Path: "/oauth/revoke", Kind: vouchtest.FaultStatus, Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	approved := maps.Clone(goodCalls[0].arguments)
+	approved["approval"] = touch(t, link)
+	_, sealedLink, _ := strings.Cut(link, "r=")
+	secrets = append(secrets, sealedLink, approved["approval"].(string))
 	for _, call := range goodCalls {
+		if call.tool == goodCalls[0].tool {
+			call.arguments = approved
+		}
 		result, e := callTool(t, s, token, call.tool, call.arguments)
 		if e != nil {
 			t.Fatalf("%s: %+v", call.tool, e)
@@ -113,7 +161,7 @@ func TestSignInPrintsNothingSecret(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/oauth/par", "/oauth/token", pathAWS, pathGitHub, pathSSH} {
+	for _, path := range []string{"/oauth/par", "/oauth/token", "/oauth/revoke", pathAWS, pathGitHub, pathSSH} {
 		for _, r := range s.Vouch.Requests(path) {
 			secrets = append(secrets, strings.Fields(r.Header.Get("Authorization"))...)
 			secrets = append(secrets, r.Header.Get("DPoP"), r.Header.Get("Signature"))
@@ -121,7 +169,7 @@ func TestSignInPrintsNothingSecret(t *testing.T) {
 			if err != nil {
 				continue // JSON
 			}
-			for _, name := range []string{"client_assertion", "code", "code_verifier"} {
+			for _, name := range []string{"client_assertion", "code", "code_verifier", "token"} {
 				secrets = append(secrets, form.Get(name))
 			}
 		}
@@ -137,7 +185,7 @@ func TestSignInPrintsNothingSecret(t *testing.T) {
 			t.Errorf("the Worker printed a secret that begins with %.6q", secret)
 		}
 	}
-	if found < 20 || !strings.Contains(log, `"event":"sign_in"`) || !strings.Contains(log, `"event":"token_refused"`) {
+	if found < 20 || !strings.Contains(log, `"event":"sign_in"`) || !strings.Contains(log, `"event":"token_refused"`) || !strings.Contains(log, "the extra token could not be revoked") {
 		t.Errorf("%d secrets were looked for in %d bytes of log", found, len(log))
 	}
 }
