@@ -92,7 +92,7 @@ ifneq ($(commit),$(shell cat build/commit 2>/dev/null))
 build/worker.mjs: relink
 endif
 
-wasm_sources := Makefile go.mod go.sum worker/worker.mjs worker/message.mjs $(shell find broker worker -name node_modules -prune -o \( -name '*.go' ! -name '*_test.go' -o -name schemas.json \) -print)
+wasm_sources := Makefile go.mod go.sum $(wildcard worker/*.mjs) $(shell find broker worker -name node_modules -prune -o \( -name '*.go' ! -name '*_test.go' -o -name schemas.json \) -print)
 
 build/worker.mjs: $(wasm_sources) | check-go
 	$(call build-worker,build,)
@@ -124,7 +124,7 @@ define build-worker
 	@go tool workers-assets-gen -mode=go -o $(1)
 	@rm $(1)/worker.mjs $(1)/runtime.mjs
 	@GOOS=js GOARCH=wasm .ci/dots go build -trimpath -buildvcs=false $(cold) -tags "$(2)" -ldflags="-s -w -X mcp-credential-broker/broker.commit=$(commit)" -o $(1)/app.wasm ./worker || { echo "The Worker does not compile; the compiler's words are above."; exit 1; }
-	@cp worker/worker.mjs worker/message.mjs $(1)/
+	@cp worker/*.mjs $(1)/
 	@$(call put-policy,$(1))
 	@echo "$(commit)" > $(1)/commit
 endef

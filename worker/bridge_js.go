@@ -4,202 +4,180 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"fmt"
-	"io"
 	"net/http"
-	"strings"
-	"syscall/js"
+	"unsafe"
 )
 
-// The bridge to worker.mjs. It is our own instead of workers.Serve, which is
-// made for one request to each start of the Go program: its response closes the
-// program's only done channel, its promises and body streams keep some 20 KB a
-// fetch in a program that lives on, and its header conversion splits at commas.
+// The bridge to JavaScript: this file and exchange_js.go here, program.mjs and
+// exchange.mjs there. It is our own instead of workers.Serve, which is made for
+// one request to each start of the Go program: its response closes the program's
+// only done channel, its promises and body streams keep some 20 KB a fetch in a
+// program that lives on, and its header conversion splits at commas.
 //
-// JavaScript calls handle, hangUp and settle, three functions made once; a
-// request makes no js.Func of its own, so there is none to release.
+// # Protocol
+//
+// Both sides pass numbers and bytes of linear memory, and no JavaScript value:
+// syscall/js would make an object, a table entry and a finalizer of each.
+//
+//	JavaScript calls  inbox(n)                where the next message goes, of up to n bytes
+//	                  handle(exchange, ...)   a request is in the inbox
+//	                  settle(call, ...)       what Go asked for is done; its outcome is in the inbox
+//	Go calls          answer(exchange, ...)   once for each exchange; it ends with it
+//	                  fetch, ecdsa, limit     start work and return at once; settle follows
+//	                  log(line)
+//
+// An exchange is a request with its answer, a call is work of JavaScript's that
+// one of its goroutines waits for. Both have a number of their own. A head is
+// lines, name and value in turn, since no value can hold a line end; before them
+// stand method and URL where it is a request's. Head and body lie one behind the
+// other in the inbox, or come as two strings, of which JavaScript gets pointer
+// and length and makes copies before it returns.
+//
+// # Rules, and what breaks without them
+//
+//   - handle and settle wake a goroutine and return; then JavaScript calls the
+//     runtime's own export resume, which runs Go until every goroutine waits. On
+//     this platform an export runs without the scheduler, on the stack of whatever
+//     goroutine was the last to pause: one that blocked would return with the
+//     stack pointer of another. So exports take no lock and wait for no channel.
+//   - The inbox belongs to the goroutine that an entry wakes, until it waits: it
+//     copies first. No other entry can come before.
+//   - JavaScript asks inbox before it looks at the memory's buffer, and looks again
+//     after each entry: memory that has grown is a new buffer, and the old one is
+//     detached.
+//   - What Go does inside an entry it does for that entry's exchange, whose I/O
+//     workerd lets it use. So a goroutine waits for its own calls only.
+//   - Go runs inside entries only, so there is nothing to tell it of a client that
+//     hangs up before the next one: settle says whether the client has gone.
+//   - A program that has ended, or trapped, is never entered again. JavaScript
+//     answers its exchanges, each when the next of its calls is done.
 //
 // What is converted to an interface in this package holds no bridge and no
 // http.Handler: the linker keeps every type that could be reached from there by
 // reflection, and from http.Request that is all of X.509.
 type bridge struct {
-	serve   http.HandlerFunc
-	hangUps map[int]context.CancelFunc // by exchange
-	calls   map[int]chan<- outcome     // waiting for settle
-	lastID  int
+	serve     http.HandlerFunc
+	inbox     []byte
+	exchanges map[int32]*exchange
+	calls     map[int32]chan<- settled
+	lastCall  int32
+	idle      chan arrival // to the one goroutine that waits for another request
+	idling    bool         // whether it does
 }
 
-// An outcome is what settle reports of a fetch or a signature check.
+// program is this program's one bridge. Exports can reach no other value.
+var program = &bridge{
+	exchanges: map[int32]*exchange{},
+	calls:     map[int32]chan<- settled{},
+	idle:      make(chan arrival, 1),
+}
+
+// An arrival is a request in the inbox.
+type arrival struct{ exchange, head, body int32 }
+
+// settled is the end of a call, with its head and body in the inbox.
+type settled struct {
+	exchange           int32
+	gone               bool // the exchange's client
+	failure            failure
+	status, head, body int32
+}
+
+// A failure is why a call has no outcome, in exchange.mjs's numbers.
+type failure int32
+
+const (
+	succeeded failure = iota
+	timedOut
+	canceled
+	failed
+)
+
+// An outcome is what came of a call. Its head is an error's text when it failed.
 type outcome struct {
-	failure string // "" when there is an answer
+	failure failure
 	status  int
 	head    string
 	body    []byte
 }
 
-func newBridge() *bridge {
-	return &bridge{hangUps: map[int]context.CancelFunc{}, calls: map[int]chan<- outcome{}}
-}
-
-// host is the object that worker.mjs hands to this run of the program.
-func host() js.Value { return js.Global().Get("context") }
-
-// export makes the bridge's functions callable by worker.mjs.
-func (b *bridge) export() {
-	binding := host().Get("binding")
-	for name, f := range map[string]func(args []js.Value){
-		"handle": func(args []js.Value) {
-			exchange, id, head, body := args[0], args[1].Int(), args[2].String(), copyBytes(args[3])
-			go b.handle(exchange, id, head, body)
-		},
-		"hangUp": func(args []js.Value) {
-			if cancel := b.hangUps[args[0].Int()]; cancel != nil {
-				cancel()
-			}
-		},
-		"settle": func(args []js.Value) {
-			id := args[0].Int()
-			done := b.calls[id]
-			delete(b.calls, id)
-			done <- outcome{args[1].String(), args[2].Int(), args[3].String(), copyBytes(args[4])}
-		},
-	} {
-		binding.Set(name, js.FuncOf(func(_ js.Value, args []js.Value) any {
-			f(args)
-			return nil
-		}))
+//lint:ignore U1000 JavaScript calls it
+//go:wasmexport inbox
+func exportInbox(n int32) unsafe.Pointer {
+	if int(n) > len(program.inbox) {
+		program.inbox = make([]byte, n)
 	}
+	return unsafe.Pointer(unsafe.SliceData(program.inbox))
 }
 
-// A caller starts work on the JavaScript side and waits for settle. start gets
-// the id to settle.
-type caller func(start func(id int)) outcome
-
-func (b *bridge) call(start func(id int)) outcome {
-	done := make(chan outcome, 1)
-	b.lastID++
-	id := b.lastID
-	b.calls[id] = done
-	start(id)
-	return <-done
-}
-
-type exchangeKey struct{}
-
-// handle answers one request. A panic ends the request and not the program,
-// which has others in flight.
-func (b *bridge) handle(exchange js.Value, id int, head string, body []byte) {
-	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), exchangeKey{}, exchange))
-	b.hangUps[id] = cancel
-	w := &response{header: http.Header{}}
-	defer func() {
-		if p := recover(); p != nil {
-			logPanic(p)
-			w = &response{header: http.Header{}}
-			w.fail(http.StatusInternalServerError, "the broker failed on this request; try again, and tell its operator if that does not help")
-		}
-		delete(b.hangUps, id)
-		cancel()
-		exchange.Call("answer", w.status, formatHead(w.header), bytesToJS(w.body.Bytes()))
-	}()
-	r, err := parseRequest(ctx, head, body)
-	if err != nil {
-		w.fail(http.StatusBadRequest, "this is no URL that the broker could have")
+//lint:ignore U1000 JavaScript calls it
+//go:wasmexport handle
+func exportHandle(exchange, head, body int32) {
+	a := arrival{exchange, head, body}
+	if program.idling {
+		program.idling = false
+		program.idle <- a // has room: its receiver waits
 		return
 	}
-	b.serve(w, r)
-	w.WriteHeader(http.StatusOK)
+	go program.work(a)
 }
 
-// parseRequest reads "METHOD URL" and the header lines that worker.mjs wrote.
-func parseRequest(ctx context.Context, head string, body []byte) (*http.Request, error) {
-	line, fields, _ := strings.Cut(head, "\n")
-	method, url, _ := strings.Cut(line, " ")
-	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header = parseHead(fields)
-	r.RequestURI = r.URL.RequestURI()
-	r.RemoteAddr = r.Header.Get("CF-Connecting-IP")
-	return r, nil
+//lint:ignore U1000 JavaScript calls it
+//go:wasmexport settle
+func exportSettle(exchange, call int32, gone bool, failure failure, status, head, body int32) {
+	done := program.calls[call]
+	delete(program.calls, call)
+	done <- settled{exchange, gone, failure, status, head, body} // has room for its only value
 }
 
-// parseHead reads lines of "name: value". Values are kept whole: only their
-// reader knows whether a comma separates.
-func parseHead(head string) http.Header {
-	header := http.Header{}
-	for line := range strings.Lines(head) {
-		if name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ": "); ok {
-			header.Add(name, value)
+//go:wasmimport bridge answer
+func hostAnswer(exchange, status int32, head, body string)
+
+//go:wasmimport bridge fetch
+func hostFetch(exchange, call int32, cancellable bool, timeoutMs, maxBytes int32, head, body string)
+
+//go:wasmimport bridge ecdsa
+func hostECDSA(call, key int32, material, signature, message string)
+
+//go:wasmimport bridge limit
+func hostLimit(exchange, call int32, binding, key string)
+
+//go:wasmimport bridge log
+func hostLog(line string)
+
+// view lends bytes to an import, which copies them before it returns.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// work answers a request, and others after it, until another goroutine is idle
+// already. One that is kept has a stack of the right size.
+func (b *bridge) work(a arrival) {
+	for {
+		b.handle(a)
+		if b.idling {
+			return
 		}
-	}
-	return header
-}
-
-func formatHead(header http.Header) string {
-	var b strings.Builder
-	for name, values := range header {
-		for _, value := range values {
-			b.WriteString(name + ": " + strings.Map(printable, value) + "\n")
-		}
-	}
-	return b.String()
-}
-
-// printable keeps a value from starting a header of its own, here or in the eyes
-// of whoever else splits lines.
-func printable(r rune) rune {
-	if r < ' ' || r > '~' {
-		return ' '
-	}
-	return r
-}
-
-// response is an http.ResponseWriter that keeps the answer whole.
-type response struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-// fail answers without the handler. What it says holds nothing of the request, so
-// any page may read it.
-func (w *response) fail(status int, sentence string) {
-	w.header.Set("Access-Control-Allow-Origin", "*")
-	w.header.Set("Cache-Control", "no-store")
-	w.header.Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"error":%q,"status":%d}`, sentence, status)
-}
-
-func (w *response) Header() http.Header { return w.header }
-
-func (w *response) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
+		b.idling = true
+		a = <-b.idle
 	}
 }
 
-func (w *response) Write(p []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	return w.body.Write(p)
+// received copies a message out of the inbox.
+func (b *bridge) received(head, body int32) (string, []byte) {
+	return string(b.inbox[:head]), bytes.Clone(b.inbox[head : head+body])
 }
 
-var _ io.Writer = (*response)(nil)
-
-func copyBytes(v js.Value) []byte {
-	if v.IsNull() || v.IsUndefined() {
-		return nil
+// call starts work on the JavaScript side and waits for settle. start gets the
+// number to settle.
+func (b *bridge) call(start func(call int32)) outcome {
+	done := make(chan settled, 1)
+	b.lastCall++
+	id := b.lastCall
+	b.calls[id] = done
+	start(id)
+	s := <-done
+	head, body := b.received(s.head, s.body)
+	if x := b.exchanges[s.exchange]; s.gone && x != nil {
+		x.cancel()
 	}
-	b := make([]byte, v.Length())
-	js.CopyBytesToGo(b, v)
-	return b
-}
-
-func bytesToJS(b []byte) js.Value {
-	v := js.Global().Get("Uint8Array").New(len(b))
-	js.CopyBytesToJS(v, b)
-	return v
+	return outcome{s.failure, int(s.status), head, body}
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"syscall/js"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -17,8 +16,15 @@ import (
 // a token, the algorithm's place in the allow-list included, stays golang-jwt's.
 type webCryptoES256 struct {
 	*jwt.SigningMethodECDSA
-	call caller
-	keys map[any]js.Value // what JavaScript imports, by the key that Go holds on to
+	keys map[any]hostKey // by the key that Go holds on to
+	last int32           // number of a hostKey
+}
+
+// A hostKey is a key as JavaScript knows it: by a number, and when it has
+// forgotten that, by its material, a point of the curve or a private JWK.
+type hostKey struct {
+	number   int32
+	material string
 }
 
 // maxKeys bounds keys; a JWKS that rotates leaves old ones behind.
@@ -26,8 +32,8 @@ const maxKeys = 64
 
 // registerES256 makes golang-jwt use it, in this process: the one package state
 // that the program changes, before it serves.
-func registerES256(call caller) {
-	method := &webCryptoES256{jwt.SigningMethodES256, call, map[any]js.Value{}}
+func registerES256() {
+	method := &webCryptoES256{SigningMethodECDSA: jwt.SigningMethodES256, keys: map[any]hostKey{}}
 	jwt.RegisterSigningMethod(method.Alg(), func() jwt.SigningMethod { return method })
 }
 
@@ -37,15 +43,13 @@ func (m *webCryptoES256) VerifyES256(message string, signature []byte, key *oaut
 	if len(signature) != 64 {
 		return jwt.ErrECDSAVerification
 	}
-	point, err := m.material(key, func() (js.Value, error) { return bytesToJS(key.Point()), nil })
-	if err != nil {
-		return err
+	k, known := m.keys[key]
+	if !known {
+		k = m.add(key, string(key.Point()))
 	}
-	o := m.call(func(id int) {
-		host().Call("ecdsa", id, "verify", point, bytesToJS(signature), bytesToJS([]byte(message)))
-	})
+	o := program.call(func(call int32) { hostECDSA(call, k.number, k.material, view(signature), message) })
 	switch {
-	case o.failure != "":
+	case o.failure != succeeded:
 		return errors.Join(jwt.ErrTokenUnverifiable, errors.New("WebCrypto failed: "+o.head))
 	case o.status != 1:
 		return jwt.ErrECDSAVerification
@@ -56,37 +60,28 @@ func (m *webCryptoES256) VerifyES256(message string, signature []byte, key *oaut
 // SignES256 implements p256.HostSigner. It must be called from a request's own
 // goroutine, which waits here.
 func (m *webCryptoES256) SignES256(message string, key *p256.Key) ([]byte, error) {
-	jwk, err := m.material(key, func() (js.Value, error) {
-		text, err := key.PrivateJWK()
+	k, known := m.keys[key]
+	if !known {
+		jwk, err := key.PrivateJWK()
 		if err != nil {
-			return js.Value{}, err
+			return nil, err
 		}
-		return js.Global().Get("JSON").Call("parse", text.Reveal()), nil
-	})
-	if err != nil {
-		return nil, err
+		k = m.add(key, jwk.Reveal())
 	}
-	o := m.call(func(id int) {
-		host().Call("ecdsa", id, "sign", jwk, bytesToJS([]byte(message)))
-	})
-	if o.failure != "" {
+	o := program.call(func(call int32) { hostECDSA(call, k.number, k.material, "", message) })
+	if o.failure != succeeded {
 		return nil, errors.New("WebCrypto failed to sign")
 	}
 	return o.body, nil
 }
 
-// material returns what JavaScript imports for key, made once.
-func (m *webCryptoES256) material(key any, make func() (js.Value, error)) (js.Value, error) {
-	if v, ok := m.keys[key]; ok {
-		return v, nil
-	}
-	v, err := make()
-	if err != nil {
-		return js.Value{}, err
-	}
+// add numbers a key. No number is given twice, so JavaScript never takes one key
+// for another.
+func (m *webCryptoES256) add(key any, material string) hostKey {
 	if len(m.keys) >= maxKeys {
 		clear(m.keys)
 	}
-	m.keys[key] = v
-	return v, nil
+	m.last++
+	m.keys[key] = hostKey{m.last, material}
+	return m.keys[key]
 }

@@ -39,18 +39,18 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 	mux.HandleFunc("/faults/memory", func(w http.ResponseWriter, _ *http.Request) {
 		var bytes [2]int
 		for i := range bytes {
-			if memory := program(i).Get("memory"); memory.Truthy() {
+			if memory := hostProgram(i).Get("memory"); memory.Truthy() {
 				bytes[i] = memory.Get("buffer").Get("byteLength").Int()
 			}
 		}
 		fmt.Fprintf(w, "[%d, %d]", bytes[0], bytes[1])
 	})
 	mux.HandleFunc("/faults/held", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, host().Call("inspect").Get("heldBytes").Int())
+		fmt.Fprintln(w, js.Global().Get("context").Call("inspect").Get("heldBytes").Int())
 	})
 	mux.HandleFunc("/faults/timers", func(w http.ResponseWriter, _ *http.Request) {
 		// How many timers wasm_exec.js has armed for the Go runtime, by its next id.
-		fmt.Fprintln(w, program(0).Get("go").Get("_nextCallbackTimeoutID").Int()-1)
+		fmt.Fprintln(w, hostProgram(0).Get("go").Get("_nextCallbackTimeoutID").Int()-1)
 	})
 	mux.HandleFunc("/faults/goroutines", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, runtime.NumGoroutine())
@@ -58,10 +58,10 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 	return mux.ServeHTTP
 }
 
-// program returns the program that takes new requests (0) or the one that is
+// hostProgram returns the program that takes new requests (0) or the one that is
 // retiring (1), as worker.mjs knows it; an empty object for none.
-func program(i int) js.Value {
-	if p := host().Call("inspect").Get("programs").Index(i); p.Truthy() {
+func hostProgram(i int) js.Value {
+	if p := js.Global().Get("context").Call("inspect").Get("programs").Index(i); p.Truthy() {
 		return p
 	}
 	return js.ValueOf(map[string]any{})

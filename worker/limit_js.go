@@ -12,28 +12,25 @@ import (
 )
 
 // limiter is the limit.Limiter on Cloudflare's rate-limit bindings, which count in
-// each place of the network by themselves.
-type limiter struct {
-	call     caller
-	bindings map[limit.Binding]js.Value
-}
+// each place of the network by themselves. It says which binding counts for which.
+type limiter map[limit.Binding]limit.Binding
 
 // newLimiter returns the limiter, or nil when there is no binding at all, and says
 // what is missing. Where one is missing the other counts for both.
-func newLimiter(call caller) limit.Limiter {
-	l := limiter{call, map[limit.Binding]js.Value{}}
+func newLimiter() limit.Limiter {
+	l := limiter{}
 	names := [...]limit.Binding{limit.SignIn, limit.SignInStrict}
 	for i, name := range names {
-		if binding := cloudflare.GetBinding(string(name)); binding.Type() == js.TypeObject {
-			l.bindings[name] = binding
-			if _, known := l.bindings[names[1-i]]; !known {
-				l.bindings[names[1-i]] = binding
+		if cloudflare.GetBinding(string(name)).Type() == js.TypeObject {
+			l[name] = name
+			if _, known := l[names[1-i]]; !known {
+				l[names[1-i]] = name
 			}
 			continue
 		}
-		logLine(`{"event":"start","warning":"there is no rate-limit binding ` + string(name) + `; one address can use up Vouch's limits for everybody"}`)
+		hostLog(`{"event":"start","warning":"there is no rate-limit binding ` + string(name) + `; one address can use up Vouch's limits for everybody"}`)
 	}
-	if len(l.bindings) == 0 {
+	if len(l) == 0 {
 		return nil
 	}
 	return l
@@ -41,11 +38,11 @@ func newLimiter(call caller) limit.Limiter {
 
 // Allow implements limit.Limiter. It fails closed: a sign-in can wait.
 func (l limiter) Allow(ctx context.Context, name limit.Binding, key string) bool {
-	exchange, ok := ctx.Value(exchangeKey{}).(js.Value)
-	binding, known := l.bindings[name]
+	x, ok := program.exchangeOf(ctx)
+	binding, known := l[name]
 	if !ok || !known {
 		return false
 	}
-	o := l.call(func(id int) { exchange.Call("limit", id, binding, key) })
-	return o.failure == "" && o.status == 1
+	o := program.call(func(call int32) { hostLimit(x.id, call, string(binding), key) })
+	return o.failure == succeeded && o.status == 1
 }

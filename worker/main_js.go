@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"syscall/js"
 	"time"
 
 	"github.com/syumai/workers"
@@ -21,27 +20,21 @@ import (
 // main runs until the isolate ends. All that happens before Ready happens in
 // one turn, inside the first request.
 func main() {
-	bridge := newBridge()
-	registerES256(bridge.call)
+	registerES256()
 	handler, err := broker.New(broker.Environment{
 		Getenv:  cloudflare.Getenv,
-		Fetcher: fetcher{bridge.call},
-		Limiter: newLimiter(bridge.call),
+		Fetcher: fetcher{},
+		Limiter: newLimiter(),
 		Now:     time.Now,
-		Log:     logLine,
+		Log:     hostLog,
 	})
 	if err != nil {
 		panic(err) // the tools' definitions are wrong: a test finds this
 	}
-	bridge.serve = withFaults(handler.ServeHTTP)
-	bridge.export()
+	program.serve = withFaults(handler.ServeHTTP)
 	workers.Ready()
 	select {}
 }
-
-// logLine writes one line to the Worker's log. os.Stdout would do the same by
-// way of a callback and a channel for each write.
-func logLine(line string) { js.Global().Get("console").Call("log", line) }
 
 // logPanic logs a recovered panic. Only the runtime's own panics are shown
 // whole: another value could hold what a client sent.
@@ -50,5 +43,5 @@ func logPanic(value any) {
 	if err, ok := value.(runtime.Error); ok {
 		what = err.Error()
 	}
-	logLine("panic: " + what + "\n" + string(debug.Stack()))
+	hostLog("panic: " + what + "\n" + string(debug.Stack()))
 }

@@ -1,4 +1,4 @@
-// HTTP messages as they pass between JavaScript and Go: a head of lines "name: value", and a body in bytes.
+// HTTP messages as they pass between JavaScript and Go: a head of lines, and a body in bytes.
 
 const bodyTimeMs = 10_000; // for a request's body to arrive
 
@@ -29,11 +29,18 @@ export async function readAll(message, maxBytes) {
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
-export const formatHead = (headers) => Array.from(headers, ([name, value]) => `${name}: ${value}\n`).join("");
+// formatHead writes headers as lines, name and value in turn.
+export function formatHead(headers) {
+  let head = "";
+  for (const [name, value] of headers) head += `${name}\n${value}\n`;
+  return head;
+}
 
-export function parseHead(head) {
-  const lines = head.split("\n").filter((line) => line.includes(": "));
-  return new Headers(lines.map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
+// headersOf reads them back, as pairs: a name may come twice.
+export function headersOf(lines) {
+  const pairs = [];
+  for (let i = 0; i + 1 < lines.length; i += 2) pairs.push([lines[i], lines[i + 1]]);
+  return pairs;
 }
 
 // unavailable is an answer without Go. It holds nothing of the request, so any page may read it.
