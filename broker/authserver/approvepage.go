@@ -34,7 +34,7 @@ func (c Config) approvalPage(r *approval.Request, sealed string) string {
 
 // codePage shows the code, and again what it is for.
 func codePage(r *approval.Request, code string) string {
-	return page.Document("Approved", "<h1>Approved</h1>\n<p>Give this code to the app. It is good for this one call, by this app, for five minutes.</p>\n"+
+	return page.Document("Approved", "<h1>Approved</h1>\n<p>Give this code to the app. It is good for this one call, by this app, for up to five minutes.</p>\n"+
 		`<pre class="code">`+page.Escape(code)+"</pre>\n"+facts(r)+
 		`<p class="small">The code is no secret: it does nothing for anybody else. You can close this page.</p>`+"\n")
 }

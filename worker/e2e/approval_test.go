@@ -403,6 +403,28 @@ func TestBrowserApproval(t *testing.T) {
 			t.Errorf("the page says %s", text)
 		}
 	})
+	t.Run("hostile text", func(t *testing.T) {
+		s := start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Vars: map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [
+			{"id": "others", "allow": {"aws": ["arn:aws:iam::123456789012:role/*"]}, "approve": "touch", "approvers": ["carol@example.com"]}]}`}}})
+		token, err := mcptest.SignIn(t.Context(), s.MCP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		purpose := `</bdi></dd><script>alert(1)</script><button name=decision value=allow>Refuse</button>` + strings.Repeat("W", 20) + " \u05d0\u05d1\u05d2"
+		link := wantedLink(t, s, token, map[string]any{"role_arn": "arn:aws:iam::123456789012:role/" + strings.Repeat("long-path/", 30) + "name", "purpose": purpose})
+		p := b.open(t, b.profile(t))
+		p.visit(link)
+		p.look("approval-hostile", 0)
+		var page struct {
+			Text    string
+			Buttons int
+		}
+		p.eval(`({text: document.body.innerText, buttons: document.querySelectorAll('button:not([hidden])').length})`, &page)
+		if page.Buttons != 2 || !strings.Contains(page.Text, purpose) || !strings.Contains(page.Text, "Somebody else asks for it") {
+			t.Errorf("%d buttons, the page says %s", page.Buttons, page.Text)
+		}
+		p.checkQuiet()
+	})
 	t.Run("Enter at the first button refuses", func(t *testing.T) {
 		p := b.open(t, b.profile(t))
 		p.visit(link)
