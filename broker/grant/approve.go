@@ -217,7 +217,7 @@ func plural(n int, unit string) string {
 func (c *call) askByLink(t *tool, why, link string) error {
 	who := "the person in whose name you call"
 	if len(c.decision.Approvers) > 0 {
-		who = "one of the approvers (" + strings.Join(c.decision.Approvers, ", ") + "), not the person in whose name you call"
+		who = "one of the approvers (" + strings.Join(c.decision.Approvers, ", ") + "), and not the person in whose name you call,"
 	}
 	then := "They open it themselves, best on another device, and get a code. Then call " + t.name +
 		" again with the same arguments and the code as " + approvalArgument + ". Do not open the link yourself"
