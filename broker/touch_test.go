@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,11 @@ func TestOldBrowserSessionApprovesNothing(t *testing.T) {
 			code, err := mcptest.TouchIn(t.Context(), jar, link)
 			if (code != "") != tt.ok || (err == nil) != tt.ok {
 				t.Errorf("code %q, %v", code, err)
+			}
+			pushed := b.Vouch.Requests("/oauth/par")
+			form, err := url.ParseQuery(string(pushed[len(pushed)-1].Body))
+			if err != nil || form.Get("prompt") != "login" || form.Get("max_age") != "0" {
+				t.Errorf("pushed prompt %q, max_age %q, %v", form.Get("prompt"), form.Get("max_age"), err)
 			}
 			if n := b.Vouch.Count("/oauth/revoke") - revoked; n != 1 {
 				t.Errorf("%d revocations at Vouch", n)

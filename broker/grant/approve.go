@@ -84,7 +84,7 @@ func (c *call) approve(t *tool, in arguments, wanted credential, q *mcp.Call) (*
 	if err != nil {
 		return nil, err
 	}
-	return nil, c.askByLink(t, why, link)
+	return nil, c.askByLink(request, wanted.target, why, link)
 }
 
 // approvers are the names under which an approval counts. Where a rule names some, the
@@ -212,17 +212,17 @@ func plural(n int, unit string) string {
 	return strconv.Itoa(n) + " " + unit
 }
 
-// askByLink tells the client how its person can approve. It tells a model to hand
+// askByLink tells the client who can approve what, and how. It tells a model to hand
 // the link on, and never to open it.
-func (c *call) askByLink(t *tool, why, link string) error {
-	who := "the person in whose name you call"
-	if len(c.decision.Approvers) > 0 {
-		who = "one of the approvers (" + strings.Join(c.decision.Approvers, ", ") + "), and not the person in whose name you call,"
+func (c *call) askByLink(r *approval.Request, of target, why, link string) error {
+	who := r.Person + ", in whose name you call,"
+	if len(r.Approvers) > 0 {
+		who = "one of the approvers (" + strings.Join(r.Approvers, ", ") + "), and not " + r.Person + ", in whose name you call,"
 	}
-	then := "They open it themselves, best on another device, and get a code. Then call " + t.name +
+	then := "They open it themselves, best on another device, and get a code. Then call " + r.Tool +
 		" again with the same arguments and the code as " + approvalArgument + ". Do not open the link yourself"
 	if c.decision.Sealed && c.options.sealTo.String() == "" {
-		then += "; this is given sealed only, so name an age recipient in " + sealToArgument + " too"
+		then += ". It is given sealed only: " + c.decision.HowToSeal()
 	}
-	return approvalError{sentence: why + "nothing was handed out: " + who + " must approve this call with a touch of their hardware key, on the page of this link", link: link, then: then}
+	return approvalError{sentence: why + "nothing was handed out: " + who + " must approve this call of " + r.Tool + " for " + of.String() + " with a touch of their hardware key, on the page of this link", link: link, then: then}
 }

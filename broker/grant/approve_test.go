@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -44,7 +45,7 @@ func newCounter(t *testing.T, members string) *counter {
 	}
 	c := &counter{t: t, now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)}
 	c.mint = countMint(&c.mints)
-	fake := awsTool()
+	fake, other := awsTool(), awsWriteTool()
 	fake.prepare = func(_ *Desk, in arguments) (w credential, err error) {
 		if w.request.RoleARN, err = in.text("role_arn"); err != nil {
 			return w, err
@@ -55,6 +56,11 @@ func newCounter(t *testing.T, members string) *counter {
 		}
 		w.mint = c.mint
 		return w, nil
+	}
+	other.prepare = func(d *Desk, in arguments) (credential, error) {
+		w, err := fake.prepare(d, in)
+		w.request.Write = true
+		return w, err
 	}
 	log := func(line any) {
 		text, err := json.Marshal(line)
@@ -67,7 +73,7 @@ func newCounter(t *testing.T, members string) *counter {
 		}
 		c.lines = append(c.lines, members)
 	}
-	c.Desk, err = newDesk(Config{Policy: rules, Now: func() time.Time { return c.now }, Log: log}, []tool{fake})
+	c.Desk, err = newDesk(Config{Policy: rules, Now: func() time.Time { return c.now }, Log: log}, []tool{fake, other})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +128,7 @@ func with(object, name, value string) string {
 
 func (c *counter) run(who Caller, q mcp.Call) mcp.Result {
 	c.t.Helper()
-	q.Tool = "get-aws-credentials"
+	q.Tool = cmp.Or(q.Tool, "get-aws-credentials")
 	result, err := c.Run(context.Background(), who, &q)
 	if err != nil {
 		c.t.Fatal(err)
@@ -183,8 +189,12 @@ func (c *counter) wantNothing(name string) {
 func TestTouchToGrant(t *testing.T) {
 	n := newNotary(t)
 	c := newCounter(t, `, "approve": "touch"`)
-	request := c.wantLink(n, c.call(eve(n), plainCall))
+	refused := c.call(eve(n), plainCall)
+	request := c.wantLink(n, refused)
 	c.wantNothing("no code")
+	if f := refused.Structured.(failure); !strings.Contains(f.Message, "eve@ops.example.com, in whose name you call, must approve this call of get-aws-credentials for "+role+" with a touch") || !strings.Contains(f.Message, "call get-aws-credentials again with the same arguments and the code as approval") {
+		t.Error(f.Message)
+	}
 	facts := ""
 	for _, f := range request.Facts {
 		facts += f.Name + "=" + f.Value + ";"
@@ -241,8 +251,28 @@ func TestApprovalOfAnotherCall(t *testing.T) {
 		c.wantNothing(test.name)
 	}
 	c, code := approved(`, "approve": "touch"`)
+	c.wantLink(n, c.run(eve(n), mcp.Call{Tool: "get-aws-write-credentials", Arguments: json.RawMessage(with(plainCall, "approval", code))}))
+	c.wantNothing("another tool")
+	c, code = approved(`, "approve": "touch"`)
 	c.wantLink(other, c.call(eve(other), with(plainCall, "approval", code)))
 	c.wantNothing("another broker")
+}
+
+// TestTargetInASentence: a refusal says what for.
+func TestTargetInASentence(t *testing.T) {
+	for want, of := range map[string]target{
+		"the profile prod":                     {Profile: "prod", RoleARN: role},
+		role:                                   {RoleARN: role},
+		"the key SHA256:x":                     {KeyFingerprint: "SHA256:x"},
+		"all repositories of acme":             {Owner: "acme"},
+		"all repositories of the installation": {},
+		"acme/web, acme/api":                   {Owner: "acme", Repositories: []string{"web", "api"}},
+		"4 repositories of acme":               {Owner: "acme", Repositories: []string{"a", "b", "c", "d"}},
+	} {
+		if got := of.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
 
 func flip(c byte) string {
@@ -278,7 +308,7 @@ func TestApprovers(t *testing.T) {
 		c := newCounter(t, `, "approve": "touch", "approvers": ["carol@example.com", "dave"]`)
 		result := c.call(eve(n), plainCall)
 		request := c.wantLink(n, result)
-		if f := result.Structured.(failure); strings.Join(request.Approvers, " ") != "carol@example.com dave" || request.Email != "eve@ops.example.com" || !strings.Contains(f.Message, "one of the approvers (carol@example.com, dave)") {
+		if f := result.Structured.(failure); strings.Join(request.Approvers, " ") != "carol@example.com dave" || request.Email != "eve@ops.example.com" || !strings.Contains(f.Message, "one of the approvers (carol@example.com, dave), and not eve@ops.example.com, in whose name you call,") {
 			t.Errorf("asked %+v, %s", request, f.Message)
 		}
 		code, err := n.Code(request.Call, by, c.now)

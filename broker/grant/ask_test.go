@@ -146,6 +146,13 @@ func TestStateOfAnotherCall(t *testing.T) {
 		}
 		c.wantNothing(test.name)
 	}
+	before := newCounter(t, `, "approve": "ask"`)
+	q := asking(plainCall, before.wantAsk(before.run(eve(n), asking(plainCall, "", ""))), yes)
+	q.Tool = "get-aws-write-credentials"
+	if r := before.run(eve(n), q); r.Rejected == "" {
+		t.Errorf("another tool: %+v", r)
+	}
+	before.wantNothing("another tool")
 	// One that came too late is asked again.
 	c := newCounter(t, `, "approve": "ask"`)
 	state := c.wantAsk(c.run(eve(n), asking(plainCall, "", "")))

@@ -183,9 +183,9 @@ func TestSealedDelivery(t *testing.T) {
 		ok                    bool
 		says                  string
 	}{
-		{"no seal", `, "delivery": "sealed"`, "", false, "name an age recipient in seal_to"},
+		{"no seal", `, "delivery": "sealed"`, "", false, "in seal_to (age-keygen -o key.txt makes a key, age-keygen -y key.txt prints its recipient)"},
 		{"any seal", `, "delivery": "sealed"`, others, true, ""},
-		{"no seal where it is pinned", `, "delivery": "sealed", "recipients": ["` + mine + `"]`, "", false, "seal_to"},
+		{"no seal where it is pinned", `, "delivery": "sealed", "recipients": ["` + mine + `"]`, "", false, "name one that the rule pins in seal_to; list-access shows them"},
 		{"another key", `, "delivery": "sealed", "recipients": ["` + mine + `"]`, others, false, "recipient that it pins"},
 		{"the pinned key", `, "delivery": "sealed", "recipients": ["` + mine + `"]`, mine, true, ""},
 	} {
@@ -216,7 +216,7 @@ func TestApprovalAndSealTogether(t *testing.T) {
 	c := newCounter(t, `, "approve": "touch", "delivery": "sealed"`)
 	refused := c.call(eve(n), plainCall)
 	request := c.wantLink(n, refused)
-	if f := refused.Structured.(failure); !strings.Contains(f.Message, "seal_to") {
+	if f := refused.Structured.(failure); !strings.Contains(f.Message, "It is given sealed only: name an age recipient of the person's in seal_to (age-keygen -o") {
 		t.Error(f.Message)
 	}
 	code, err := n.Code(request.Call, "eve", c.now)

@@ -2,6 +2,8 @@ package grant
 
 import (
 	"cmp"
+	"strconv"
+	"strings"
 	"time"
 
 	"mcp-credential-broker/broker/clientname"
@@ -50,6 +52,23 @@ type target struct {
 	Owner          string   `json:"owner,omitempty"`
 	Repositories   []string `json:"repositories,omitempty"`
 	KeyFingerprint string   `json:"key_fingerprint,omitempty"`
+}
+
+// String names the target in a sentence.
+func (t target) String() string {
+	switch {
+	case t.Profile != "":
+		return "the profile " + t.Profile
+	case t.RoleARN != "":
+		return t.RoleARN
+	case t.KeyFingerprint != "":
+		return "the key " + t.KeyFingerprint
+	case len(t.Repositories) == 0:
+		return "all repositories of " + cmp.Or(t.Owner, "the installation")
+	case len(t.Repositories) > 3:
+		return strconv.Itoa(len(t.Repositories)) + " repositories of " + t.Owner
+	}
+	return t.Owner + "/" + strings.Join(t.Repositories, ", "+t.Owner+"/")
 }
 
 // issued refers to a credential so that it can be found in AWS's, GitHub's and

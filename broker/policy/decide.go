@@ -134,9 +134,9 @@ func (d Decision) settle() Decision {
 	wrong := d.Sealed && d.sealTo != "" && len(d.Recipients) > 0 && !contains(d.Recipients, d.sealTo)
 	switch {
 	case wrong:
-		return Decision{Rule: d.allow, Reason: "rule " + d.allow + " gives this only sealed to a recipient that it pins: name that one in seal_to", Sealed: true, Recipients: d.Recipients}
+		return Decision{Rule: d.allow, Reason: "rule " + d.allow + " gives this only sealed to a recipient that it pins: " + d.HowToSeal(), Sealed: true, Recipients: d.Recipients}
 	case missing && d.Approve == ApproveNone:
-		return Decision{Rule: d.allow, Reason: "rule " + d.allow + " gives this only sealed: name an age recipient in seal_to", Sealed: true, Recipients: d.Recipients}
+		return Decision{Rule: d.allow, Reason: "rule " + d.allow + " gives this only sealed: " + d.HowToSeal(), Sealed: true, Recipients: d.Recipients}
 	}
 	d.Allow, d.WouldDeny = true, d.refusal != ""
 	switch {
@@ -152,9 +152,17 @@ func (d Decision) settle() Decision {
 		d.Reason = "rule " + d.allow + " allows this after a touch of the person's key"
 	}
 	if missing {
-		d.Reason += ", and only sealed: name an age recipient in seal_to too"
+		d.Reason += ", and only sealed: " + d.HowToSeal()
 	}
 	return d
+}
+
+// HowToSeal says how a call gets what is handed out sealed only.
+func (d Decision) HowToSeal() string {
+	if len(d.Recipients) > 0 {
+		return "name one that the rule pins in seal_to; list-access shows them"
+	}
+	return "name an age recipient of the person's in seal_to (age-keygen -o key.txt makes a key, age-keygen -y key.txt prints its recipient)"
 }
 
 // MayApprove reports whether this person can give the approval that the decision
