@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -37,6 +41,28 @@ func unseal(t *testing.T, file string, identity age.Identity) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// openWithStockAge has the program that people have open a file, and compares.
+func openWithStockAge(t *testing.T, file string, identity *age.X25519Identity) {
+	t.Helper()
+	program, err := exec.LookPath("age")
+	switch {
+	case err == nil:
+	case os.Getenv("REQUIRE_AGE") != "":
+		t.Fatal(err)
+	default: // the library has opened it
+		return
+	}
+	folder := t.TempDir()
+	key, sealed := filepath.Join(folder, "key.txt"), filepath.Join(folder, "answer.age")
+	if err := errors.Join(os.WriteFile(key, []byte(identity.String()), 0o600), os.WriteFile(sealed, []byte(file), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := exec.Command(program, "-d", "-i", key, sealed).Output()
+	if err != nil || string(opened) != unseal(t, file, identity) {
+		t.Errorf("age opens %d bytes of it: %v", len(opened), err)
+	}
 }
 
 // secretsOf finds what is secret in an answer of an upstream server.
@@ -72,10 +98,18 @@ func (s *spoiler) Fetch(ctx context.Context, r upstream.Request) (*upstream.Resp
 	return resp, nil
 }
 
+// sealable is a policy under which all that credentialCalls ask for is had, on these
+// terms.
+func sealable(terms string) map[string]string {
+	return map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [{"id": "sealed", "level": "write",
+		"allow": {"aws": ["` + vouchtest.DefaultRoleARN + `"], "github": ["acme/*"], "ssh": true}` + terms + `}]}`}
+}
+
 // credentialCalls are a call of each kind, and where the answer with its secret
 // comes from.
 var credentialCalls = []struct{ tool, arguments, path string }{
 	{"get-aws-credentials", `{` + role, ""}, // of STS, whose path is none
+	{"get-aws-write-credentials", `{` + role, ""},
 	{"get-github-token", `{"owner":"acme","repositories":["web"]`, "/v1/credentials/github/token"},
 	{"get-github-token", `{"owner":"acme"`, "/v1/credentials/github/token"},
 	{"get-ssh-certificate", `{"public_key":"` + sshKey + `"`, "/v1/credentials/ssh"},
@@ -116,8 +150,7 @@ func TestSealedTools(t *testing.T) {
 	identity := newIdentity(t)
 	recipient := identity.Recipient().String()
 	way := &spoiler{}
-	b := newBenchBy(t, way, vouchtest.Options{}, map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [
-		{"id": "sealed", "allow": {"aws": ["` + vouchtest.DefaultRoleARN + `"], "github": ["acme/*"], "ssh": true}, "delivery": "sealed", "recipients": ["` + recipient + `"]}]}`})
+	b := newBenchBy(t, way, vouchtest.Options{}, sealable(`, "delivery": "sealed", "recipients": ["`+recipient+`"]`))
 	outputs := outputSchemas(t)
 	for _, call := range credentialCalls {
 		for _, refused := range []string{`}`, `,"seal_to":"` + newIdentity(t).Recipient().String() + `"}`} {
@@ -135,11 +168,12 @@ func TestSealedTools(t *testing.T) {
 		if r.IsError || len(way.secrets) == 0 {
 			t.Fatalf("%s: %+v", call.tool, r)
 		}
-		if err := outputs[call.tool].Validate(r.StructuredContent); err != nil {
+		if err := outputs[strings.Replace(call.tool, "-write", "", 1)].Validate(r.StructuredContent); err != nil {
 			t.Errorf("%s: the result breaks the output schema: %v", call.tool, err)
 		}
 		file, _ := r.StructuredContent["sealed"].(string)
 		var opened map[string]any
+		openWithStockAge(t, file, identity)
 		if err := json.Unmarshal([]byte(unseal(t, file, identity)), &opened); err != nil || file != r.Content[0].Text || r.StructuredContent["sealed_to"] != recipient {
 			t.Errorf("%s: %v, %+v", call.tool, err, r)
 		}
@@ -239,9 +273,10 @@ func TestSpoiledAnswersLeakNothing(t *testing.T) {
 			"another certificate": replace(`"certificate": ?"`, `"certificate": "x SECRET`),
 		},
 	}
+	own["get-aws-write-credentials"] = own["get-aws-credentials"]
 	recipient := newIdentity(t).Recipient().String()
 	way := &spoiler{}
-	b := newBenchBy(t, way, vouchtest.Options{}, nil)
+	b := newBenchBy(t, way, vouchtest.Options{}, sealable(""))
 	for _, call := range credentialCalls {
 		for _, how := range []map[string]func(*upstream.Response, string){any, own[call.tool]} {
 			for name, spoil := range how {
@@ -282,7 +317,7 @@ func TestRecipientsAreCheckedFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBench(t, vouchtest.Options{}, nil)
+	b := newBench(t, vouchtest.Options{}, sealable(""))
 	b.call(t, "get-github-token", `{"owner":"acme"}`) // the keys are fetched
 	before := total(b.Vouch.Counts()) + total(b.STS.Counts())
 	for _, call := range credentialCalls {

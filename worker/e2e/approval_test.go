@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -239,6 +240,9 @@ func TestSealedInWorkerd(t *testing.T) {
 		}
 		file, _ := result["sealed"].(string)
 		opened, err := unseal(file, identity)
+		if byProgram, programErr := ageProgram(t, file, identity); programErr != nil || byProgram != opened {
+			t.Errorf("%s as %s: age opens %d bytes of it, %v", call.tool, call.format, len(byProgram), programErr)
+		}
 		if err != nil || !strings.Contains(opened, call.holds) {
 			t.Errorf("%s as %s: %v, %d bytes", call.tool, call.format, err, len(opened))
 		}
@@ -342,6 +346,28 @@ func TestRelayModeSealsAndApprovesNothing(t *testing.T) {
 	if page := send(t, "GET", s.Worker.URL+"/approve?r=x", ""); page.status == 200 {
 		t.Errorf("there is a page of approvals: %s", page.body)
 	}
+}
+
+// ageProgram has the program that people have open a file. Where it is not installed
+// the library does, unless CI says that it must be there.
+func ageProgram(t *testing.T, file string, identity *age.X25519Identity) (string, error) {
+	t.Helper()
+	program, err := exec.LookPath("age")
+	switch {
+	case err == nil:
+	case os.Getenv("REQUIRE_AGE") != "":
+		return "", err
+	default:
+		return unseal(file, identity)
+	}
+	key := filepath.Join(t.TempDir(), "key.txt")
+	if err := os.WriteFile(key, []byte(identity.String()), 0o600); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(t.Context(), program, "-d", "-i", key)
+	cmd.Stdin = strings.NewReader(file)
+	opened, err := cmd.Output()
+	return string(opened), err
 }
 
 func unseal(file string, identity age.Identity) (string, error) {
