@@ -159,6 +159,10 @@ func TestSealedTools(t *testing.T) {
 			if f := r.failure(); !r.IsError || f.Status != 403 || !strings.Contains(f.Error, "seal_to") || b.lastRecord(t)["rule"] != "sealed" {
 				t.Errorf("%s%s: %+v", call.tool, refused, r)
 			}
+			explained := b.call(t, "explain-access", `{"tool":"`+call.tool+`","arguments":`+call.arguments+refused+`}`).StructuredContent
+			if explained["decision"] != "deny" || explained["rule"] != "sealed" || explained["reason"] != r.failure().Error {
+				t.Errorf("%s%s: explained %v", call.tool, refused, explained)
+			}
 			if n := total(b.Vouch.Counts()) - before; n > 1 { // the keys of the first token
 				t.Errorf("%s%s: %d requests left", call.tool, refused, n)
 			}

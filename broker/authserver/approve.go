@@ -125,9 +125,7 @@ func (s *Server) finishApproval(ctx context.Context, r *http.Request, sealed str
 		return nil, s.discard(ctx, grant.Token, err)
 	}
 	if err := s.Vouch.Revoke(context.WithoutCancel(ctx), grant.Token); err != nil {
-		// The person did approve; that a token is left over is the operator's worry. It
-		// is bound to the broker's key, and nobody holds it.
-		e.Reason = "the extra token could not be revoked: " + reasonText(err.Error())
+		e.Reason = reasonText(notRevoked(err).Error()) // the person did approve
 	}
 	return &answer{status: http.StatusOK, page: codePage(&t.wanted, code)}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/seal"
+	"mcp-credential-broker/broker/upstream"
 )
 
 // The person of fakeVouch.
@@ -232,6 +234,22 @@ func TestExtraTokenIsRevoked(t *testing.T) {
 	}
 	if len(f.vouch.revoked) != 2 {
 		t.Errorf("%d tokens were revoked", len(f.vouch.revoked))
+	}
+	// Whatever the refusal says, and at whatever length, the log tells of the token.
+	wanted.Subject, wanted.Email = adaSub, adaEmail
+	f.vouch.revokeFails = fmt.Errorf("calling vouch: %w: %s", upstream.ErrUnreachable, strings.Repeat("x", 400))
+	for _, spoil := range []func(){
+		func() { f.vouch.authShift = -time.Hour },
+		func() { wanted.Approvers = []string{"carol@example.com"} },
+		func() { f.vouch.refused = fmt.Errorf("%w: %s", oauth.ErrWrongAudience, strings.Repeat("y", 400)) },
+		func() { f.vouch.refused = errors.New("a fault of ours") },
+	} {
+		spoil()
+		b.get(b.beginApproval(f.link(wanted)))
+		if e := f.lastEvent(); e.Error == "" || !strings.Contains(e.Reason, "the extra token could not be revoked") || len(e.Reason) > 300 {
+			t.Errorf("logged %+v", e)
+		}
+		f.vouch.authShift = 0
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -93,10 +94,14 @@ func (s *Server) discard(ctx context.Context, token secret.String, why error) er
 	}
 	fault := *asRefusal(why)
 	if err := s.Vouch.Revoke(context.WithoutCancel(ctx), token); err != nil {
-		fault.cause = errors.Join(fault.cause, err)
+		fault.cause = errors.Join(notRevoked(err), fault.cause) // first: the log keeps the beginning
 	}
 	return &fault
 }
+
+// notRevoked is what an operator looks for in the log: a token is left at Vouch until
+// it expires. It is bound to the broker's key, and nobody holds it.
+func notRevoked(err error) error { return fmt.Errorf("the extra token could not be revoked: %w", err) }
 
 // readClientForm reads a form of a client, none of which authenticates itself.
 func (s *Server) readClientForm(r *http.Request) (params, error) {
