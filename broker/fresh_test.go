@@ -56,23 +56,26 @@ func (b *signInBench) post(t *testing.T, path, contentType, body string, status 
 	return answer
 }
 
+// withoutTheKey are ways in which a Vouch lets a browser pass that signed in there
+// earlier, and whether the key was used all the same.
+var withoutTheKey = []struct {
+	name string
+	hook func(*vouchtest.Vouch)
+	ok   bool
+}{
+	{"as asked", func(*vouchtest.Vouch) {}, true},
+	{"ignores prompt", func(v *vouchtest.Vouch) { v.IgnorePrompt(true) }, true}, // max_age does it
+	{"passes silently", func(v *vouchtest.Vouch) { v.PassSilently(true) }, false},
+	{"leaves auth_time out", func(v *vouchtest.Vouch) { v.OmitAuthTime(true) }, false},
+	{"passes silently and leaves auth_time out", func(v *vouchtest.Vouch) { v.PassSilently(true); v.OmitAuthTime(true) }, false},
+	{"does without the key", func(v *vouchtest.Vouch) { v.RefuseHardware(true) }, false},
+}
+
 // TestFreshHardwareProof: whoever has the person's browser, signed in at Vouch an
 // hour ago, does not sign in without the key, whatever this Vouch makes of what it
 // is asked.
 func TestFreshHardwareProof(t *testing.T) {
-	tests := []struct {
-		name string
-		hook func(*vouchtest.Vouch)
-		ok   bool
-	}{
-		{"as asked", func(*vouchtest.Vouch) {}, true},
-		{"ignores prompt", func(v *vouchtest.Vouch) { v.IgnorePrompt(true) }, true}, // max_age does it
-		{"passes silently", func(v *vouchtest.Vouch) { v.PassSilently(true) }, false},
-		{"leaves auth_time out", func(v *vouchtest.Vouch) { v.OmitAuthTime(true) }, false},
-		{"passes silently and leaves auth_time out", func(v *vouchtest.Vouch) { v.PassSilently(true); v.OmitAuthTime(true) }, false},
-		{"does without the key", func(v *vouchtest.Vouch) { v.RefuseHardware(true) }, false},
-	}
-	for _, tt := range tests {
+	for _, tt := range withoutTheKey {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newSignInBench(t)
 			jar, _ := cookiejar.New(nil)

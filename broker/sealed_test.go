@@ -4,66 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"filippo.io/age"
-	"filippo.io/age/armor"
 
+	"mcp-credential-broker/broker/age/agetest"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouchtest"
 )
-
-func newIdentity(t *testing.T) *age.X25519Identity {
-	t.Helper()
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return identity
-}
-
-func unseal(t *testing.T, file string, identity age.Identity) string {
-	t.Helper()
-	r, err := age.Decrypt(armor.NewReader(strings.NewReader(file)), identity)
-	if err != nil {
-		t.Fatalf("%v: %s", err, file)
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// openWithStockAge has the program that people have open a file, and compares.
-func openWithStockAge(t *testing.T, file string, identity *age.X25519Identity) {
-	t.Helper()
-	program, err := exec.LookPath("age")
-	switch {
-	case err == nil:
-	case os.Getenv("REQUIRE_AGE") != "":
-		t.Fatal(err)
-	default: // the library has opened it
-		return
-	}
-	folder := t.TempDir()
-	key, sealed := filepath.Join(folder, "key.txt"), filepath.Join(folder, "answer.age")
-	if err := errors.Join(os.WriteFile(key, []byte(identity.String()), 0o600), os.WriteFile(sealed, []byte(file), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	opened, err := exec.Command(program, "-d", "-i", key, sealed).Output()
-	if err != nil || string(opened) != unseal(t, file, identity) {
-		t.Errorf("age opens %d bytes of it: %v", len(opened), err)
-	}
-}
 
 // secretsOf finds what is secret in an answer of an upstream server.
 var secretsOf = regexp.MustCompile(`"(?:token|id_token|access_token|certificate)": ?"([^"]+)"|<(?:SecretAccessKey|SessionToken)>([^<]+)<`)
@@ -147,13 +98,13 @@ func leaks(text string, secrets []string) []string {
 // own. What is sealed opens to what would have been the answer; nothing else that
 // leaves holds a secret.
 func TestSealedTools(t *testing.T) {
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	recipient := identity.Recipient().String()
 	way := &spoiler{}
 	b := newBenchBy(t, way, vouchtest.Options{}, sealable(`, "delivery": "sealed", "recipients": ["`+recipient+`"]`))
 	outputs := outputSchemas(t)
 	for _, call := range credentialCalls {
-		for _, refused := range []string{`}`, `,"seal_to":"` + newIdentity(t).Recipient().String() + `"}`} {
+		for _, refused := range []string{`}`, `,"seal_to":"` + agetest.NewIdentity(t).Recipient().String() + `"}`} {
 			before := total(b.Vouch.Counts())
 			r := b.call(t, call.tool, call.arguments+refused)
 			if f := r.failure(); !r.IsError || f.Status != 403 || !strings.Contains(f.Error, "seal_to") || b.lastRecord(t)["rule"] != "sealed" {
@@ -177,8 +128,7 @@ func TestSealedTools(t *testing.T) {
 		}
 		file, _ := r.StructuredContent["sealed"].(string)
 		var opened map[string]any
-		openWithStockAge(t, file, identity)
-		if err := json.Unmarshal([]byte(unseal(t, file, identity)), &opened); err != nil || file != r.Content[0].Text || r.StructuredContent["sealed_to"] != recipient {
+		if err := json.Unmarshal([]byte(agetest.MustOpen(t, file, identity)), &opened); err != nil || file != r.Content[0].Text || r.StructuredContent["sealed_to"] != recipient {
 			t.Errorf("%s: %v, %+v", call.tool, err, r)
 		}
 		secret := way.secrets[len(way.secrets)-1]
@@ -278,7 +228,7 @@ func TestSpoiledAnswersLeakNothing(t *testing.T) {
 		},
 	}
 	own["get-aws-write-credentials"] = own["get-aws-credentials"]
-	recipient := newIdentity(t).Recipient().String()
+	recipient := agetest.NewIdentity(t).Recipient().String()
 	way := &spoiler{}
 	b := newBenchBy(t, way, vouchtest.Options{}, sealable(""))
 	for _, call := range credentialCalls {
@@ -315,7 +265,7 @@ func TestSpoiledAnswersLeakNothing(t *testing.T) {
 // TestRecipientsAreCheckedFirst: what is no X25519 recipient is refused with a sentence
 // that does not repeat it, and no request leaves because of it.
 func TestRecipientsAreCheckedFirst(t *testing.T) {
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	good, private := identity.Recipient().String(), identity.String()
 	hybrid, err := age.GenerateHybridIdentity()
 	if err != nil {

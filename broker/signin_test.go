@@ -108,8 +108,13 @@ func (b *signInBench) signIn(t *testing.T) string {
 // call asks for a GitHub token and returns status, challenge and body.
 func (b *signInBench) call(t *testing.T, token string) (int, string, string) {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, b.url+"/mcp",
-		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get-github-token","arguments":{"owner":"acme"}}}`))
+	return b.send(t, token, "tools/call", `{"name":"get-github-token","arguments":{"owner":"acme"}}`)
+}
+
+// send sends one JSON-RPC call and returns status, challenge and body.
+func (b *signInBench) send(t *testing.T, token, method, params string) (int, string, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, b.url+"/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`))
 	if err != nil {
 		t.Fatal(err)
 	}

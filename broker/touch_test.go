@@ -31,18 +31,7 @@ func (b *signInBench) wantLink(t *testing.T, token string) string {
 // at Vouch an hour ago, approves nothing without the key, whatever this Vouch makes of
 // what it is asked. Each time the extra token is revoked, once.
 func TestOldBrowserSessionApprovesNothing(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		hook func(*vouchtest.Vouch)
-		ok   bool
-	}{
-		{"as asked", func(*vouchtest.Vouch) {}, true},
-		{"ignores prompt", func(v *vouchtest.Vouch) { v.IgnorePrompt(true) }, true}, // max_age does it
-		{"passes silently", func(v *vouchtest.Vouch) { v.PassSilently(true) }, false},
-		{"leaves auth_time out", func(v *vouchtest.Vouch) { v.OmitAuthTime(true) }, false},
-		{"passes silently and leaves auth_time out", func(v *vouchtest.Vouch) { v.PassSilently(true); v.OmitAuthTime(true) }, false},
-		{"does without the key", func(v *vouchtest.Vouch) { v.RefuseHardware(true) }, false},
-	} {
+	for _, tt := range withoutTheKey {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newSignInBench(t)
 			b.vars = map[string]string{"POLICY": needsTouch}

@@ -2,8 +2,6 @@ package broker_test
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -70,25 +68,15 @@ func textsOf(value gjson.Result) []string {
 	return all
 }
 
-// rpc makes one JSON-RPC call with a token of the sign-in.
+// rpc returns the result of one call.
 func (b *signInBench) rpc(t *testing.T, token, method, params string) gjson.Result {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, b.url+"/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`))
-	if err != nil {
-		t.Fatal(err)
+	status, _, text := b.send(t, token, method, params)
+	result := gjson.Get(text, "result")
+	if !result.Exists() {
+		t.Fatalf("%s: %d %s", method, status, text)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || !gjson.GetBytes(text, "result").Exists() {
-		t.Fatalf("%s: %d %s", method, resp.StatusCode, text)
-	}
-	return gjson.GetBytes(text, "result")
+	return result
 }
 
 // TestNoWordTellsAModelToApprove: neither what describes the tools, nor what refuses a

@@ -4,19 +4,17 @@ import (
 	"bytes"
 	"encoding/base64"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	judge "filippo.io/age"
-	judgearmor "filippo.io/age/armor"
+
+	"mcp-credential-broker/broker/age/agetest"
 )
 
 // TestTheReferenceOpensWhatIsSealed: every length around the borders of a chunk.
 func TestTheReferenceOpensWhatIsSealed(t *testing.T) {
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	r, err := ParseRecipient(identity.Recipient().String())
 	if err != nil {
 		t.Fatal(err)
@@ -27,11 +25,11 @@ func TestTheReferenceOpensWhatIsSealed(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d bytes: %v", length, err)
 		}
-		got, err := open(text, identity)
-		if err != nil || !bytes.Equal(got, plaintext) {
+		got, err := agetest.Open(text, identity)
+		if err != nil || got != string(plaintext) {
 			t.Errorf("%d bytes: %d came back, %v", length, len(got), err)
 		}
-		if _, err := open(text, newIdentity(t)); err == nil {
+		if _, err := agetest.Open(text, agetest.NewIdentity(t)); err == nil {
 			t.Errorf("%d bytes: another identity opened it", length)
 		}
 		if again, _ := r.Seal(plaintext); again == text {
@@ -43,18 +41,14 @@ func TestTheReferenceOpensWhatIsSealed(t *testing.T) {
 // TestEachFileHasKeysOfItsOwn: neither the file key nor the nonce of the payload is a
 // constant, nor that of the file before.
 func TestEachFileHasKeysOfItsOwn(t *testing.T) {
-	r, _ := ParseRecipient(newIdentity(t).Recipient().String())
+	r, _ := ParseRecipient(agetest.NewIdentity(t).Recipient().String())
 	nonces := map[string]bool{string(make([]byte, nonceBytes)): true}
 	for range 3 {
 		text, err := r.Seal([]byte("secret"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-		file, err := base64.StdEncoding.DecodeString(strings.Join(lines[1:len(lines)-1], ""))
-		if err != nil {
-			t.Fatal(err)
-		}
+		file := unarmor(t, text)
 		top, rest, _ := bytes.Cut(file, []byte("\n--- "))
 		mac, payload, _ := bytes.Cut(rest, []byte("\n"))
 		stanza := strings.TrimPrefix(string(top), "age-encryption.org/v1\n") + "\n"
@@ -70,27 +64,26 @@ func TestEachFileHasKeysOfItsOwn(t *testing.T) {
 	}
 }
 
-func open(text string, identity judge.Identity) ([]byte, error) {
-	file, err := judge.Decrypt(judgearmor.NewReader(strings.NewReader(text)), identity)
+// unarmor takes a file out of its armor.
+func unarmor(t *testing.T, text string) []byte {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	file, err := base64.StdEncoding.DecodeString(strings.Join(lines[1:len(lines)-1], ""))
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	return io.ReadAll(file)
+	return file
 }
 
 func TestNothingInTheFileIsThePlaintext(t *testing.T) {
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	r, _ := ParseRecipient(identity.Recipient().String())
 	const plaintext = "AKIAIOSFODNN7EXAMPLE"
 	text, err := r.Seal([]byte(plaintext))
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	file, err := base64.StdEncoding.DecodeString(strings.Join(lines[1:len(lines)-1], ""))
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := unarmor(t, text)
 	for _, form := range []string{plaintext, encode([]byte(plaintext)), r.String(), r.point} {
 		if strings.Contains(text, form) || bytes.Contains(file, []byte(form)) {
 			t.Errorf("the file holds %q", form)
@@ -101,14 +94,13 @@ func TestNothingInTheFileIsThePlaintext(t *testing.T) {
 // TestEveryChangedByteIsNoticed: the judge refuses the file wherever it is changed,
 // so the MAC and the tags cover all of it.
 func TestEveryChangedByteIsNoticed(t *testing.T) {
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	r, _ := ParseRecipient(identity.Recipient().String())
 	text, err := r.Seal([]byte("secret"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	file, _ := base64.StdEncoding.DecodeString(strings.Join(block[1:len(block)-1], ""))
+	file := unarmor(t, text)
 	for at := range file {
 		changed := bytes.Clone(file)
 		changed[at] ^= 1
@@ -135,30 +127,15 @@ func TestTheZeroRecipientSealsNothing(t *testing.T) {
 
 // TestStockAgeOpensWhatIsSealed asks the program that people have.
 func TestStockAgeOpensWhatIsSealed(t *testing.T) {
-	program, err := exec.LookPath("age")
-	if err != nil {
-		if os.Getenv("REQUIRE_AGE") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("age is not installed")
-	}
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	r, _ := ParseRecipient(identity.Recipient().String())
-	key := filepath.Join(t.TempDir(), "key.txt")
-	if err := os.WriteFile(key, []byte(identity.String()+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for _, plaintext := range []string{"", "secret\n", strings.Repeat("a line of a secret\n", 8000)} {
 		text, err := r.Seal([]byte(plaintext))
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(program, "-d", "-i", key)
-		cmd.Stdin = strings.NewReader(text)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		if out, err := cmd.Output(); err != nil || string(out) != plaintext {
-			t.Errorf("%d bytes: %d came back, %v\n%s", len(plaintext), len(out), err, stderr.Bytes())
+		if opened, err := agetest.OpenByProgram(t, text, identity); err != nil || opened != plaintext {
+			t.Errorf("%d bytes: %d came back, %v", len(plaintext), len(opened), err)
 		}
 	}
 }

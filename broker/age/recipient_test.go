@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	judge "filippo.io/age"
+
+	"mcp-credential-broker/broker/age/agetest"
 )
 
 // encodeRecipient is the other direction of decodeBech32, for tests that need
@@ -39,18 +41,9 @@ func encodeRecipient(point []byte, lastBits byte) string {
 	return string(text)
 }
 
-func newIdentity(t *testing.T) *judge.X25519Identity {
-	t.Helper()
-	identity, err := judge.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return identity
-}
-
 func TestRecipientsOfTheReferenceAreRead(t *testing.T) {
 	for range 50 {
-		text := newIdentity(t).Recipient().String()
+		text := agetest.NewIdentity(t).Recipient().String()
 		r, err := ParseRecipient(text)
 		if err != nil || r.String() != text {
 			t.Fatalf("%s: %v, %v", text, r, err)
@@ -62,7 +55,7 @@ func TestRecipientsOfTheReferenceAreRead(t *testing.T) {
 }
 
 func TestWhatIsNoRecipientIsNamed(t *testing.T) {
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	good, private := identity.Recipient().String(), identity.String()
 	hybrid, err := judge.GenerateHybridIdentity()
 	if err != nil {
@@ -102,7 +95,7 @@ func TestWhatIsNoRecipientIsNamed(t *testing.T) {
 		{"white space after", good + " ", ErrNotOne},
 		{"a line break after", good + "\n", ErrNotOne},
 		{"a carriage return inside", good[:30] + "\r" + good[30:], ErrNotOne},
-		{"two recipients", good + "\n" + newIdentity(t).Recipient().String(), ErrNotOne},
+		{"two recipients", good + "\n" + agetest.NewIdentity(t).Recipient().String(), ErrNotOne},
 		{"a list", good + "," + good, ErrNotOne},
 		{"a comment before", "# public key: " + good, ErrNotOne},
 		{"post-quantum", hybrid.Recipient().String(), ErrType},

@@ -5,40 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 	"testing"
 
 	"filippo.io/age"
-	"filippo.io/age/armor"
 
+	"mcp-credential-broker/broker/age/agetest"
 	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/secret"
 )
-
-func newIdentity(t *testing.T) *age.X25519Identity {
-	t.Helper()
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return identity
-}
-
-func unseal(t *testing.T, file string, identity age.Identity) string {
-	t.Helper()
-	r, err := age.Decrypt(armor.NewReader(strings.NewReader(file)), identity)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, file)
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
 
 // everything is all that leaves of a call: the answer and the log.
 func (c *counter) everything(r mcp.Result) string {
@@ -56,7 +33,7 @@ func (c *counter) everything(r mcp.Result) string {
 // TestSealedAnswer: what is sealed is exactly what would have been the text, and
 // nothing secret is outside of it.
 func TestSealedAnswer(t *testing.T) {
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	recipient := identity.Recipient().String()
 	for _, name := range []string{"", "json", "env", "powershell", "ini"} {
 		object := `{"role_arn": "` + role + `"}`
@@ -85,7 +62,7 @@ func TestSealedAnswer(t *testing.T) {
 		if !strings.Contains(want, theKey) {
 			t.Fatalf("%q: the test compares nothing: %s", name, want)
 		}
-		if got := unseal(t, sealed.Text, identity); got != want {
+		if got := agetest.MustOpen(t, sealed.Text, identity); got != want {
 			t.Errorf("%q: sealed is\n%s\nwant\n%s", name, got, want)
 		}
 		if answer.Sealed != sealed.Text || answer.SealedTo != recipient || answer.Formatted != "" || answer.AccessKeyId != "ASIAEXAMPLE" || answer.AssumedRoleArn == "" || answer.Expiration == "" {
@@ -124,7 +101,7 @@ func TestFormattedAnswer(t *testing.T) {
 // TestWhatCannotBeDelivered is refused before anything is handed out, and not
 // repeated.
 func TestWhatCannotBeDelivered(t *testing.T) {
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	hybrid, err := age.GenerateHybridIdentity()
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +154,7 @@ func flipBech32(c byte) string {
 
 // TestSealedDelivery: a rule may demand a seal, and pin who can open it.
 func TestSealedDelivery(t *testing.T) {
-	mine, others := newIdentity(t).Recipient().String(), newIdentity(t).Recipient().String()
+	mine, others := agetest.NewIdentity(t).Recipient().String(), agetest.NewIdentity(t).Recipient().String()
 	for _, test := range []struct {
 		name, members, sealTo string
 		ok                    bool
@@ -212,7 +189,7 @@ func TestSealedDelivery(t *testing.T) {
 // with the link already.
 func TestApprovalAndSealTogether(t *testing.T) {
 	n := newNotary(t)
-	identity := newIdentity(t)
+	identity := agetest.NewIdentity(t)
 	c := newCounter(t, `, "approve": "touch", "delivery": "sealed"`)
 	refused := c.call(eve(n), plainCall)
 	request := c.wantLink(n, refused)
@@ -230,7 +207,7 @@ func TestApprovalAndSealTogether(t *testing.T) {
 	c.wantNothing("unsealed")
 	r = c.call(eve(n), with(with(plainCall, "approval", code), "seal_to", identity.Recipient().String()))
 	c.wantMinted(r, "eve")
-	if !strings.Contains(unseal(t, r.Text, identity), theKey) || strings.Contains(c.everything(r), theKey) {
+	if !strings.Contains(agetest.MustOpen(t, r.Text, identity), theKey) || strings.Contains(c.everything(r), theKey) {
 		t.Errorf("%+v", r)
 	}
 }
@@ -254,7 +231,7 @@ func (unprintable) MarshalJSON() ([]byte, error) { return nil, errors.New(theKey
 // TestWhatCannotBeWrittenIsNotHandedOut, and not repeated in the answer or the log: the
 // credential is logged by its reference all the same.
 func TestWhatCannotBeWrittenIsNotHandedOut(t *testing.T) {
-	recipient := newIdentity(t).Recipient().String()
+	recipient := agetest.NewIdentity(t).Recipient().String()
 	for _, test := range []struct {
 		name, object string
 		spoil        func(*minted)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcp-credential-broker/broker/age/agetest"
 	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/mcp"
@@ -53,7 +54,7 @@ func tellDesk(t *testing.T, document, freeze string) (d *Desk, mints *int) {
 // It mints nothing, and takes a code as the call does.
 func TestExplainingAndCallingAgree(t *testing.T) {
 	n := newNotary(t)
-	recipient := newIdentity(t).Recipient().String()
+	recipient := agetest.NewIdentity(t).Recipient().String()
 	bob, stranger, reader := eve(n), eve(n), eve(n)
 	bob.Subject, bob.Email = "bob", "bob@example.com"
 	stranger.EmailVerified = false

@@ -4,19 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"filippo.io/age"
-	"filippo.io/age/armor"
-
+	"mcp-credential-broker/broker/age/agetest"
 	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
 	"mcp-credential-broker/worker/stack"
@@ -208,16 +203,10 @@ func TestOldSessionApprovesNothing(t *testing.T) {
 // TestSealedInWorkerd: the age file of the Worker opens, and holds what would have
 // been the answer; nothing else that leaves does.
 func TestSealedInWorkerd(t *testing.T) {
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
+	identity := agetest.NewIdentity(t)
 	recipient := identity.Recipient().String()
 	s, token, printed := startApproval(t, `"delivery": "sealed", "recipients": ["`+recipient+`"]`)
-	stranger, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
+	stranger := agetest.NewIdentity(t)
 	for name, arguments := range map[string]map[string]any{"unsealed": awsArguments(), "to somebody else": awsArguments("seal_to", stranger.Recipient().String())} {
 		if _, e := callTool(t, s, token, "get-aws-credentials", arguments); e == nil || e.Status != 403 || !strings.Contains(e.Error, "seal_to") {
 			t.Errorf("%s: %+v", name, e)
@@ -239,8 +228,8 @@ func TestSealedInWorkerd(t *testing.T) {
 			t.Fatalf("%s: %+v", call.tool, e)
 		}
 		file, _ := result["sealed"].(string)
-		opened, err := unseal(file, identity)
-		if byProgram, programErr := ageProgram(t, file, identity); programErr != nil || byProgram != opened {
+		opened, err := agetest.Open(file, identity)
+		if byProgram, programErr := agetest.OpenByProgram(t, file, identity); programErr != nil || byProgram != opened {
 			t.Errorf("%s as %s: age opens %d bytes of it, %v", call.tool, call.format, len(byProgram), programErr)
 		}
 		if err != nil || !strings.Contains(opened, call.holds) {
@@ -290,10 +279,7 @@ func TestSealedInWorkerd(t *testing.T) {
 // TestRelayModeSealsAndApprovesNothing: a seal needs no key of the broker's. An approval
 // does: what a rule wants approved is refused with a sentence, and nobody is asked.
 func TestRelayModeSealsAndApprovesNothing(t *testing.T) {
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
+	identity := agetest.NewIdentity(t)
 	recipient := identity.Recipient().String()
 	printed := &output{}
 	s := start(t, stack.Config{Worker: stack.WorkerConfig{Output: printed, Vars: map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [
@@ -316,7 +302,7 @@ func TestRelayModeSealsAndApprovesNothing(t *testing.T) {
 		t.Fatalf("sealed: %+v", e)
 	}
 	file, _ := result["sealed"].(string)
-	opened, err := unseal(file, identity)
+	opened, err := agetest.Open(file, identity)
 	_, password, _ := strings.Cut(opened, "password=")
 	password, _, _ = strings.Cut(password, "\n")
 	if err != nil || len(password) < 20 {
@@ -346,40 +332,6 @@ func TestRelayModeSealsAndApprovesNothing(t *testing.T) {
 	if page := send(t, "GET", s.Worker.URL+"/approve?r=x", ""); page.status == 200 {
 		t.Errorf("there is a page of approvals: %s", page.body)
 	}
-}
-
-// ageProgram has the program that people have open a file. Where it is not installed
-// the library does, unless CI says that it must be there.
-func ageProgram(t *testing.T, file string, identity *age.X25519Identity) (string, error) {
-	t.Helper()
-	program, err := exec.LookPath("age")
-	switch {
-	case err == nil:
-	case os.Getenv("REQUIRE_AGE") != "":
-		return "", err
-	default:
-		return unseal(file, identity)
-	}
-	key := filepath.Join(t.TempDir(), "key.txt")
-	if err := os.WriteFile(key, []byte(identity.String()), 0o600); err != nil {
-		return "", err
-	}
-	cmd := exec.CommandContext(t.Context(), program, "-d", "-i", key)
-	cmd.Stdin = strings.NewReader(file)
-	opened, err := cmd.Output()
-	return string(opened), err
-}
-
-func unseal(file string, identity age.Identity) (string, error) {
-	if file == "" {
-		return "", errors.New("there is no file")
-	}
-	r, err := age.Decrypt(armor.NewReader(strings.NewReader(file)), identity)
-	if err != nil {
-		return "", err
-	}
-	text, err := io.ReadAll(r)
-	return string(text), err
 }
 
 // TestBrowserApproval: a person approves with a real browser that runs no JavaScript.

@@ -7,8 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"filippo.io/age"
-
+	"mcp-credential-broker/broker/age/agetest"
 	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
 	"mcp-credential-broker/worker/stack"
@@ -40,10 +39,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 			}
 		}
 	}
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
+	identity := agetest.NewIdentity(t)
 	recipient := identity.Recipient().String()
 	secrets = append(secrets, identity.String())
 	for _, call := range goodCalls {
@@ -55,7 +51,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 		}
 		calls++
 		file, _ := result["sealed"].(string)
-		opened, err := unseal(file, identity)
+		opened, err := agetest.Open(file, identity)
 		var members map[string]any
 		if err != nil || json.Unmarshal([]byte(opened), &members) != nil {
 			t.Fatalf("%s: %v", call.tool, err)
