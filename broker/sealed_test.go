@@ -302,6 +302,12 @@ func TestRecipientsAreCheckedFirst(t *testing.T) {
 				t.Errorf("%s, %s: logged %v", call.tool, tt.name, record)
 			}
 		}
+		for _, whole := range []string{`{"owner":"acme","repositories":["` + private + `"]}`, `{"public_key":"` + private + `"}`, `{"profile":"` + private + `"}`, `{"region":{"x":"` + private + `"}}`} {
+			r := b.call(t, call.tool, whole)
+			if found := leaks(everything(t, b, r), []string{private[20:]}); !r.IsError || r.failure().Status != 400 || len(found) > 0 {
+				t.Errorf("%s, a secret key as another argument: %q got out of %v", call.tool, found, r.IsError)
+			}
+		}
 		r := b.call(t, call.tool, call.arguments+`,"seal_to":["`+good+`"]}`)
 		if !r.IsError || r.failure().Status != 400 {
 			t.Errorf("%s, a list: %+v", call.tool, r)

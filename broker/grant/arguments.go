@@ -23,6 +23,8 @@ func parseArguments(object json.RawMessage, known gjson.Result) (arguments, erro
 			err = invalid("there is no argument %s; known are %s", quoteName(name), names(known))
 		case twice:
 			err = invalid("the argument %s was given twice", name)
+		case holdsAgeKey(value.Raw): // in whatever place: a name may be looked up elsewhere, and logged
+			err = ageKeyFault(name)
 		case value.Type != gjson.Null: // null is "not given" to many clients
 			in[name] = value
 		}

@@ -123,12 +123,14 @@ func TestWhatCannotBeDelivered(t *testing.T) {
 		{"a point of small order", "seal_to", "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z", "belongs to nobody"},
 		{"nothing", "seal_to", "", "must be an age recipient"},
 		{"a long purpose", "purpose", strings.Repeat("x", 121), "purpose"},
-		{"a secret key as purpose", "purpose", identity.String(), "purpose"},
+		{"a secret key as purpose", "purpose", identity.String(), "purpose holds a secret age key"},
 		{"a private key as purpose", "purpose", "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk", "purpose"},
 		{"a line break in the purpose", "purpose", "mend\nthe site", "purpose"},
 		{"a purpose that is turned around", "purpose", "mend \u202ethe site", "purpose"},
-		{"a secret key as format", "format", identity.String(), "format must be"},
-		{"a secret key as code", "approval", identity.String(), ""},
+		{"a secret key as format", "format", identity.String(), "format holds a secret age key"},
+		{"a secret key as code", "approval", identity.String(), "approval holds a secret age key"},
+		{"a secret key as code, in small letters", "approval", strings.ToLower(identity.String()), "approval holds a secret age key"},
+		{"a secret key inside", "region", "x " + identity.String(), "region holds a secret age key"},
 	} {
 		c := newCounter(t, `, "delivery": "sealed"`)
 		r := c.call(eve(newNotary(t)), with(`{"role_arn": "`+role+`"}`, test.argument, test.value))

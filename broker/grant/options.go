@@ -58,7 +58,7 @@ func recipientFault(err error) error {
 	const make = "age-keygen -o key.txt makes a key, and age-keygen -y key.txt prints its recipient"
 	switch {
 	case errors.Is(err, age.ErrSecretKey):
-		return invalid("seal_to holds a secret age key, which was not used or written down here; it has been in this conversation, so make a new one (age-keygen -o key.txt), and send its recipient, which begins with age1")
+		return ageKeyFault(sealToArgument)
 	case errors.Is(err, age.ErrType):
 		return invalid("seal_to takes X25519 recipients alone (age1 and 58 characters), not post-quantum ones, plugins or SSH keys; %s", make)
 	case errors.Is(err, age.ErrNotOne):
@@ -73,11 +73,18 @@ func recipientFault(err error) error {
 	return invalid("seal_to must be an age recipient: age1 and 58 characters; %s", make)
 }
 
+// holdsAgeKey reports whether a JSON value holds the secret half of an age key.
+func holdsAgeKey(raw string) bool { return strings.Contains(strings.ToUpper(raw), "AGE-SECRET-KEY") }
+
+// ageKeyFault says that an argument, whose name is known, holds one.
+func ageKeyFault(name string) error {
+	return invalid("%s holds a secret age key, which was not used or written down here; it has been in this conversation, so make a new one (age-keygen -o key.txt), and send its recipient, which begins with age1", name)
+}
+
 // isPurpose admits what may be shown to people and written to the log. What hides
 // or turns text around could make them read something else.
 func isPurpose(s string) bool {
-	upper := strings.ToUpper(s)
 	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= maxPurpose &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) &&
-		!strings.Contains(upper, "AGE-SECRET-KEY") && !strings.Contains(upper, "PRIVATE KEY")
+		!strings.Contains(strings.ToUpper(s), "PRIVATE KEY")
 }
