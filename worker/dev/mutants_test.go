@@ -23,7 +23,12 @@ func TestMutantsFit(t *testing.T) {
 	if len(all) < 70 {
 		t.Errorf("the list has only %d mutants", len(all))
 	}
+	seen := map[string]bool{}
 	for _, m := range all {
+		if seen[m.String()] {
+			t.Errorf("mutants.txt:%d: it is there twice: %s", m.line, m)
+		}
+		seen[m.String()] = true
 		text, err := os.ReadFile(filepath.Join(root, m.file))
 		if err != nil {
 			t.Error(err)
