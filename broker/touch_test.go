@@ -113,3 +113,65 @@ func TestRelayModeCannotApprove(t *testing.T) {
 		}
 	}
 }
+
+// TestTheSameCallOnTheWire: one code, and the call as clients may write it again. What a
+// JSON library does to it makes no other call of it; what a tool reads does.
+func TestTheSameCallOnTheWire(t *testing.T) {
+	b := newSignInBench(t)
+	b.vars = map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [{"id": "careful", "allow": {"aws": ["` + vouchtest.DefaultRoleARN + `"], "github": ["acme/*"]}, "approve": "touch"}]}`}
+	b.use(t, b.keys[0], "")
+	token := b.signIn(t)
+	call := func(tool, arguments string) result {
+		t.Helper()
+		var r result
+		if err := json.Unmarshal([]byte(b.rpc(t, token, "tools/call", `{"name":"`+tool+`","arguments":`+arguments+`}`).Raw), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	escaped := strings.ReplaceAll(vouchtest.DefaultRoleARN, "/", `\/`)
+	for _, tt := range []struct {
+		tool, asked     string
+		same, different []string // CODE stands for the code
+	}{
+		{"get-aws-credentials", `{` + role + `,"duration_seconds":900,"purpose":"mend the site"}`,
+			[]string{
+				`{"purpose":"mend the site","approval":"CODE","duration_seconds":900,` + role + `}`,
+				"{\n  \"approval\" : \"CODE\",\n  \"role_arn\" : \"" + escaped + "\",\r\n\t\"duration_seconds\" : 9e2, \"purpose\": \"mend the \\u0073ite\" }",
+				`{` + role + `,"duration_seconds":900.0,"purpose":"mend the site","region":null,"approval":"CODE"}`,
+				`{` + role + `,"duration_seconds":900,"purpose":"mend the site","approval":"CODE","seal_to":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"}`,
+			}, []string{
+				`{` + role + `,"duration_seconds":901,"purpose":"mend the site","approval":"CODE"}`,
+				`{` + role + `,"duration_seconds":900,"purpose":"mend the site ","approval":"CODE"}`,
+				`{` + role + `,"duration_seconds":900,"approval":"CODE"}`,
+				`{` + role + `,"duration_seconds":900,"purpose":"mend the site","format":"env","approval":"CODE"}`,
+			}},
+		{"get-github-token", `{"owner":"acme","repositories":["web","api"]}`,
+			[]string{`{"repositories" : ["web", "api"],"approval":"CODE","owner":"acme"}`},
+			[]string{
+				`{"owner":"acme","repositories":["web"],"approval":"CODE"}`,
+				`{"owner":"acme","repositories":["api","web"],"approval":"CODE"}`,
+				`{"owner":"acme","repositories":["web","api","docs"],"approval":"CODE"}`,
+				`{"owner":"acme","approval":"CODE"}`,
+			}},
+	} {
+		refused := call(tt.tool, tt.asked).failure()
+		if refused.Link == "" {
+			t.Fatalf("%s: %+v", tt.tool, refused)
+		}
+		code, err := mcptest.Touch(t.Context(), refused.Link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, arguments := range tt.same {
+			if r := call(tt.tool, strings.ReplaceAll(arguments, "CODE", code)); r.IsError {
+				t.Errorf("%s %s: %s", tt.tool, arguments, r.failure().Error)
+			}
+		}
+		for _, arguments := range tt.different {
+			if f := call(tt.tool, strings.ReplaceAll(arguments, "CODE", code)).failure(); f.Status != 403 || f.Link == "" {
+				t.Errorf("%s %s: %+v", tt.tool, arguments, f)
+			}
+		}
+	}
+}
