@@ -94,6 +94,7 @@ func (s *Server) sendToApprove(ctx context.Context, r *http.Request, e *Event) (
 	}
 	e.approval(&t.wanted)
 	if pressed.get("decision") != "allow" {
+		e.Reason = "somebody who has the link pressed Refuse" // who, only Vouch could say
 		return &answer{status: http.StatusOK, page: refusedPage(&t.wanted)}, nil
 	}
 	t.trip = newTrip(t.browser, s.Config.Now())

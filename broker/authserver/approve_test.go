@@ -314,6 +314,9 @@ func TestApprovalPageFromElsewhere(t *testing.T) {
 	f.wantPage(b.pressApprove("allow", sealed, f.url), 403, "older than 10 minutes")
 	sealed, _ = b.openLink(f.link(wanted))
 	f.wantPage(b.pressApprove("deny", sealed, f.url), 200, "Nothing was approved")
+	if e := f.lastEvent(); e.Route != "approve" || e.Status != 200 || e.Error != "" || e.ApprovedBy != "" || e.Tool != wanted.Tool || e.Requester != adaSub || !strings.Contains(e.Reason, "pressed Refuse") {
+		t.Errorf("logged %+v", e)
+	}
 	f.wantPage(b.pressApprove("", sealed, f.url), 200, "Nothing was approved")
 	if len(f.vouch.pushed) != 0 {
 		t.Errorf("Vouch was asked %d times", len(f.vouch.pushed))

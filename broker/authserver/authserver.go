@@ -105,9 +105,9 @@ type Server struct {
 	Log func(Event)
 }
 
-// An Event is one refusal, one token issued, one token revoked or one approval. It
-// holds no secret. ClientName and Reason may hold any printable text that a stranger
-// chose: quote them.
+// An Event is one refusal, one token issued, one token revoked, or one approval that was
+// given or refused. It holds no secret. ClientName and Reason may hold any printable text
+// that a stranger chose: quote them.
 type Event struct {
 	RequestID  string
 	Route      string // the last element of the path; "consent" for its POST, RouteApproved for the end of an approval
@@ -144,7 +144,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 	}
 	a.write(w, pathOf(r))
-	if e.Status = a.status; s.Log != nil && (err != nil || e.Subject != "") {
+	if e.Status = a.status; s.Log != nil && (err != nil || e.Subject != "" || e.Reason != "") {
 		s.Log(e)
 	}
 }
