@@ -47,6 +47,9 @@ type Environment struct {
 	// Limiter bounds how often an address may use the sign-in's routes. It may be
 	// nil: then Vouch's own limits, which all users share, are the only ones.
 	Limiter limit.Limiter
+	// ToolLimiter bounds how often one person may have one tool's credentials. It may
+	// be nil, likewise.
+	ToolLimiter limit.Limiter
 	// Log takes one line of JSON, without a line end. It may be called
 	// concurrently.
 	Log func(line string)
@@ -87,6 +90,7 @@ func New(env Environment) (*Broker, error) {
 		Policy:    config.Policy,
 		Guide:     config.Policy == nil && !config.signsIn(),
 		Freeze:    config.Freeze,
+		Limiter:   env.ToolLimiter,
 		Now:       env.Now,
 		Log:       b.log,
 	})

@@ -34,27 +34,34 @@ func newBench(t *testing.T, o vouchtest.Options, vars map[string]string) *bench 
 // newBenchBy has its own way out.
 func newBenchBy(t *testing.T, way upstream.Fetcher, o vouchtest.Options, vars map[string]string) *bench {
 	t.Helper()
+	return newBenchIn(t, broker.Environment{Fetcher: way}, o, vars)
+}
+
+// newBenchIn has of its environment what that names.
+func newBenchIn(t *testing.T, env broker.Environment, o vouchtest.Options, vars map[string]string) *bench {
+	t.Helper()
 	stack, err := vouchtest.Start(vouchtest.StackOptions{Vouch: o})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stack.Close() })
 	b := &bench{Stack: stack}
-	handler, err := broker.New(broker.Environment{
-		Getenv: func(name string) string {
-			if value, ok := vars[name]; ok {
-				return value
-			}
-			return map[string]string{"VOUCH_ISSUER": stack.VouchURL, "AWS_ENDPOINT_URL_STS": stack.STSURL}[name]
-		},
-		Fetcher: way,
-		Now:     time.Now,
-		Log: func(line string) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.log = append(b.log, line)
-		},
-	})
+	if env.Fetcher == nil {
+		env.Fetcher = upstream.NetHTTP{}
+	}
+	env.Now = time.Now
+	env.Getenv = func(name string) string {
+		if value, ok := vars[name]; ok {
+			return value
+		}
+		return map[string]string{"VOUCH_ISSUER": stack.VouchURL, "AWS_ENDPOINT_URL_STS": stack.STSURL}[name]
+	}
+	env.Log = func(line string) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.log = append(b.log, line)
+	}
+	handler, err := broker.New(env)
 	if err != nil {
 		t.Fatal(err)
 	}

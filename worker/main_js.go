@@ -22,11 +22,12 @@ import (
 func main() {
 	registerES256()
 	handler, err := broker.New(broker.Environment{
-		Getenv:  cloudflare.Getenv,
-		Fetcher: fetcher{},
-		Limiter: newLimiter(),
-		Now:     time.Now,
-		Log:     hostLog,
+		Getenv:      cloudflare.Getenv,
+		Fetcher:     fetcher{},
+		Limiter:     newLimiter(),
+		ToolLimiter: newToolLimiter(),
+		Now:         time.Now,
+		Log:         hostLog,
 	})
 	if err != nil {
 		panic(err) // the tools' definitions are wrong: a test finds this

@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 
+	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/policy"
 )
 
@@ -49,8 +50,9 @@ func (who Caller) known() policy.Caller {
 }
 
 // withinLimit keeps one person from using up for everybody what Vouch allows this
-// broker (see README.md, limits).
+// broker (docs/operate.md). The key names a person as tokens do, by issuer and
+// sub; neither tools nor issuers have spaces, so no two persons share one.
 func (c *call) withinLimit(ctx context.Context, t *tool) bool {
-	limit := c.desk.config.Limit
-	return limit == nil || limit(ctx, t.name+" "+c.desk.config.Vouch.Issuer+" "+c.caller.Subject)
+	limiter := c.desk.config.Limiter
+	return limiter == nil || limiter.Allow(ctx, limit.Tool, t.name+" "+c.desk.config.Vouch.Issuer+" "+c.caller.Subject)
 }

@@ -27,6 +27,8 @@ type failure struct {
 	// models, and not in the log: logged stands there in place of the Message.
 	Link   string `json:"approve_at,omitempty"`
 	logged string
+	// RetryAfter is the wait of the broker's own limit, in seconds.
+	RetryAfter int `json:"retry_after,omitempty"`
 }
 
 // A hopName names an upstream server in sentences and in the audit.
@@ -102,7 +104,11 @@ func (c *call) explain(err error) failure {
 	case errors.Is(err, errForm):
 		return failure{Message: "the credential has a character that this format cannot hold, so it was not handed out; call again with the format json", Status: http.StatusBadGateway, outcome: "failed"}
 	case errors.Is(err, errTooOften):
-		return failure{Message: fmt.Sprintf("you have had too many of these credentials; try again in %d s, and use one until it expires", upstream.WholeSeconds(limitWait)), Status: http.StatusTooManyRequests, outcome: "refused"}
+		seconds := upstream.WholeSeconds(limitWait)
+		return failure{
+			Message: fmt.Sprintf("you have had too many of these credentials; try again in %d s, and use one until it expires", seconds),
+			Status:  http.StatusTooManyRequests, outcome: "refused", RetryAfter: seconds,
+		}
 	case errors.Is(err, errState):
 		return failure{Message: "requestState was not issued by this server", Status: http.StatusBadRequest, outcome: "refused"}
 	case errors.Is(err, vouch.ErrRequestTooLarge):

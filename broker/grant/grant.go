@@ -11,7 +11,6 @@
 package grant
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 
 	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
+	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/sts"
@@ -40,10 +40,9 @@ type Config struct {
 	Guide bool
 	// Freeze refuses every credential with this text, if it is not empty.
 	Freeze string
-	// Limit reports whether key, a person and a tool, may have one more credential
-	// now. It may be nil: no limits. It may be called concurrently.
-	Limit func(ctx context.Context, key string) bool
-	Now   func() time.Time
+	// Limiter bounds the credentials of a person and a tool. It may be nil: no limits.
+	Limiter limit.Limiter
+	Now     func() time.Time
 	// Log takes one line of the audit, a value for encoding/json. It may be called
 	// concurrently.
 	Log func(line any)

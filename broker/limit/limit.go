@@ -20,6 +20,9 @@ const (
 	// SignInStrict is for the routes that cost Vouch a call: about 5 a minute.
 	// Vouch's own allowance is one for all people of this broker.
 	SignInStrict Binding = "SIGN_IN_STRICT_LIMITER"
+	// Tool is for each person and tool: about 10 a minute. One person's agent that
+	// asks again and again must leave the others their share of Vouch's allowance.
+	Tool Binding = "TOOL_LIMITER"
 )
 
 // A Limiter counts what comes under a key.

@@ -147,6 +147,8 @@ type toolError struct {
 	Error  string `json:"error"`
 	Status int    `json:"status"`
 	Link   string `json:"approve_at"` // where a person can approve the call
+	// RetryAfter is the wait of a limit, in seconds.
+	RetryAfter int `json:"retry_after"`
 }
 
 // callTool calls a tool by raw HTTP in the legacy era and returns its result or

@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	"mcp-credential-broker/broker/mcptest"
+	"mcp-credential-broker/broker/vouchtest"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -42,6 +45,53 @@ func TestRateLimit(t *testing.T) {
 	t.Error("60 registrations in a row were served")
 }
 
+// TestToolRateLimit: one person's agent cannot use up the credentials of everybody,
+// whichever of the person's tokens it has. Others have theirs, and asking what may be
+// had stays free. The binding is wrangler's.
+func TestToolRateLimit(t *testing.T) {
+	shared.Vouch.ActAs(carol)
+	t.Cleanup(func() { shared.Vouch.ActAs(vouchtest.DefaultPerson()) })
+	refused := 0
+	for range 24 { // a minute may end in between
+		_, e := callTool(t, shared.Stack, shared.Token(), "get-ssh-certificate", map[string]any{"public_key": publicKey})
+		if e == nil {
+			continue
+		}
+		if refused++; e.Status != 429 || e.RetryAfter != 60 || !strings.Contains(e.Error, "try again in 60 s") {
+			t.Fatalf("%+v", e)
+		}
+	}
+	if refused < 4 || refused > 14 {
+		t.Errorf("%d of 24 certificates in a row were refused", refused)
+	}
+	for tool, arguments := range map[string]map[string]any{
+		"whoami": {}, "list-access": {}, "explain-access": {"tool": "get-ssh-certificate", "arguments": map[string]any{"public_key": publicKey}},
+		"get-github-token": {"owner": "acme"},
+	} {
+		if _, e := callTool(t, shared.Stack, shared.Token(), tool, arguments); e != nil {
+			t.Errorf("%s: %+v", tool, e)
+		}
+	}
+	shared.Vouch.ActAs(vouchtest.DefaultPerson())
+	if _, e := callTool(t, shared.Stack, shared.Token(), "get-ssh-certificate", map[string]any{"public_key": publicKey}); e != nil {
+		t.Errorf("another person: %+v", e)
+	}
+}
+
+// TestBrokenToolRateLimit: what cannot be counted is refused, and nothing is asked of
+// Vouch for it.
+func TestBrokenToolRateLimit(t *testing.T) {
+	s := start(t, stack.Config{Worker: stack.WorkerConfig{Vars: map[string]string{"TOOL_LIMITER": "{}"}}})
+	for _, call := range goodCalls {
+		if _, e := callTool(t, s, s.Token(), call.tool, call.arguments); e == nil || e.Status != 429 {
+			t.Errorf("%s: %+v", call.tool, e)
+		}
+	}
+	if _, e := callTool(t, s, s.Token(), "whoami", map[string]any{}); e != nil {
+		t.Errorf("whoami: %+v", e)
+	}
+}
+
 // TestBrokenRateLimit: what cannot be counted is refused.
 func TestBrokenRateLimit(t *testing.T) {
 	s := start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Vars: map[string]string{"SIGN_IN_LIMITER": "{}"}}})
@@ -55,12 +105,34 @@ func TestBrokenRateLimit(t *testing.T) {
 	}
 }
 
-// TestNoRateLimitIsSaid: without the binding there is no limit, and the log says so.
+// TestNoRateLimitIsSaid: without the bindings there are no limits, and the log says so,
+// once. The limiter of the tools, alone, does not count for the sign-in.
 func TestNoRateLimitIsSaid(t *testing.T) {
-	printed := &output{}
-	s := start(t, stack.Config{SignIn: true, Worker: stack.WorkerConfig{Output: printed}})
-	if a := send(t, "POST", s.Worker.URL+"/oauth/register", registration, jsonType); a.status != 201 {
-		t.Errorf("register: %d %s", a.status, a.body)
+	for vars, want := range map[string][]string{
+		"":             {"SIGN_IN_LIMITER", "SIGN_IN_STRICT_LIMITER", "TOOL_LIMITER"},
+		"TOOL_LIMITER": {"SIGN_IN_LIMITER", "SIGN_IN_STRICT_LIMITER"},
+	} {
+		printed := &output{}
+		config := stack.Config{SignIn: true, Worker: stack.WorkerConfig{Output: printed}}
+		if vars != "" {
+			config.Worker.Vars = map[string]string{vars: "{}"}
+		}
+		s := start(t, config)
+		token, err := mcptest.SignIn(t.Context(), s.MCP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, e := callTool(t, s, token, goodCalls[1].tool, goodCalls[1].arguments); (e == nil) != (vars == "") {
+			t.Errorf("with %q: %+v", vars, e)
+		}
+		lines := printed.lines(t, "start", len(want))
+		if len(lines) != len(want) {
+			t.Fatalf("with %q: %v", vars, lines)
+		}
+		for i, name := range want {
+			if warning := fmt.Sprint(lines[i]["warning"]); !strings.Contains(warning, "no rate-limit binding "+name+";") {
+				t.Errorf("with %q: %s", vars, warning)
+			}
+		}
 	}
-	waitUntil(t, "the warning", func() bool { return strings.Contains(printed.String(), "no rate-limit binding") })
 }
