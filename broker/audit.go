@@ -2,8 +2,11 @@ package broker
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"time"
+
+	"mcp-credential-broker/broker/grant"
 )
 
 // logRefusal writes one line about a request that had no valid token. It is not
@@ -16,6 +19,20 @@ func (b *Broker) logRefusal(requestID string, status int, err error) {
 		Status    int       `json:"status"`
 		Reason    string    `json:"reason"`
 	}{"token_refused", b.env.Now().UTC(), requestID, status, err.Error()})
+}
+
+// logRefusedBy writes one line about a request that an invalid policy stops. It
+// tells where the policy's faults are: by line and column.
+func (b *Broker) logRefusedBy(who grant.Caller, fault error) {
+	b.log(struct {
+		Event     string    `json:"event"`
+		Time      time.Time `json:"time"`
+		RequestID string    `json:"request_id"`
+		Subject   string    `json:"sub"`
+		ClientID  string    `json:"client_id"`
+		Status    int       `json:"status"`
+		Reason    string    `json:"reason"`
+	}{"policy_invalid", b.env.Now().UTC(), who.RequestID, who.Subject, who.ClientID, http.StatusServiceUnavailable, fault.Error()})
 }
 
 // log writes a line of the audit, as JSON without the escapes for HTML.

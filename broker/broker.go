@@ -59,7 +59,7 @@ type Environment struct {
 type Broker struct {
 	env    Environment
 	config Config
-	fault  error // of the configuration
+	fault  error // of the configuration but for its policy
 	mode   mode
 	tokens *authserver.AccessTokens // in sign-in mode
 	desk   *grant.Desk
@@ -69,9 +69,10 @@ type Broker struct {
 }
 
 // New makes a Broker. A wrong configuration is not an error here: the Broker
-// then answers 503 with the faults, so that they are seen where one looks.
+// then answers 503 with the faults, so that they are seen where one looks. With an
+// invalid policy alone people can still sign in, and get nothing.
 func New(env Environment) (*Broker, error) {
-	config, fault := ParseConfig(env.Getenv)
+	config, fault := parseConfig(env.Getenv)
 	out := upstream.Client{Fetcher: env.Fetcher, Now: env.Now}
 	verifier := oauth.NewVerifier(oauth.VerifierConfig{
 		Issuer: config.Issuer, AllowedClientIDs: config.AllowedClientIDs, Upstream: out, Now: env.Now,
@@ -112,7 +113,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// "/mcp" and "/mcp/" are one place: a redirect would drop the token.
 	switch strings.TrimSuffix(r.URL.Path, "/") {
 	case "":
-		b.servePage(w, r, resource, err)
+		b.servePage(w, r, resource, errors.Join(err, b.config.PolicyFault))
 	case "/healthz":
 		b.serveHealth(w, r, err)
 	case resourcePath:
@@ -177,6 +178,11 @@ func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource strin
 		return
 	}
 	caller.RequestID = requestID
+	if b.config.PolicyFault != nil { // no policy that was read is not the same as none: nothing is let through
+		writePolicyFault(w, b.config.PolicyFault)
+		b.logRefusedBy(caller, b.config.PolicyFault)
+		return
+	}
 	b.answer(ctx, w, b.mcp.Read(r), caller, resource)
 }
 
@@ -302,6 +308,11 @@ func requestIDOf(r *http.Request) string {
 
 func writeConfigFault(w http.ResponseWriter, fault error) {
 	writeError(w, http.StatusServiceUnavailable, "this broker is not configured yet: "+strings.ReplaceAll(fault.Error(), "\n", "; "))
+}
+
+// writePolicyFault answers to whoever may call what /healthz tells everybody.
+func writePolicyFault(w http.ResponseWriter, fault error) {
+	writeError(w, http.StatusServiceUnavailable, "the policy of this broker is invalid, so nothing is handed out until its operator mends it (make check-policy): "+strings.ReplaceAll(fault.Error(), "\n", "; "))
 }
 
 func writeError(w http.ResponseWriter, status int, sentence string) {

@@ -72,8 +72,10 @@ type Config struct {
 	AllowedOrigins []string
 	// AWSRegion is the STS region when a call names none. Empty: the partition's.
 	AWSRegion string
-	// Policy says who gets what; nil without POLICY.
+	// Policy says who gets what; nil without POLICY, or with one that is invalid.
 	Policy *policy.Policy
+	// PolicyFault is what is wrong with POLICY: errors of package policy.
+	PolicyFault error
 	// Freeze refuses every credential with this text, if it is not empty.
 	Freeze string
 	// STSEndpoint overrides the regional STS endpoints when it is not empty.
@@ -83,6 +85,15 @@ type Config struct {
 // ParseConfig reads the variables that getenv knows ("" is unset). Its error
 // joins every fault, each by the variable's name and never with its value.
 func ParseConfig(getenv func(name string) string) (Config, error) {
+	c, err := parseConfig(getenv)
+	if c.PolicyFault != nil { // the document is no secret
+		err = errors.Join(err, fmt.Errorf("POLICY is invalid: %w", c.PolicyFault))
+	}
+	return c, err
+}
+
+// parseConfig leaves PolicyFault out of its error.
+func parseConfig(getenv func(name string) string) (Config, error) {
 	c := Config{
 		Issuer:           orDefault(getenv("VOUCH_ISSUER"), defaultIssuer),
 		Audience:         getenv("VOUCH_AUDIENCE"),
@@ -173,10 +184,7 @@ func ParseConfig(getenv func(name string) string) (Config, error) {
 		}
 	}
 	if document := getenv("POLICY"); document != "" && document != noPolicy {
-		var err error
-		if c.Policy, err = policy.Compile([]byte(document)); err != nil { // the document is no secret
-			faults = append(faults, fmt.Errorf("POLICY is invalid: %w", err))
-		}
+		c.Policy, c.PolicyFault = policy.Compile([]byte(document))
 	}
 	if c.AWSRegion != "" && !sts.ValidRegion(c.AWSRegion) {
 		fault("AWS_REGION", "must be an AWS region such as eu-central-1")

@@ -19,6 +19,8 @@ func (b *Broker) serveHealth(w http.ResponseWriter, r *http.Request, fault error
 	switch {
 	case fault != nil:
 		writeConfigFault(w, fault)
+	case b.config.PolicyFault != nil:
+		writePolicyFault(w, b.config.PolicyFault)
 	case r.Method == http.MethodOptions:
 		servePreflight(w, r)
 	case isRead(w, r):
