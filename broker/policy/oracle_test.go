@@ -69,14 +69,14 @@ func (o oracle) touches(g policytest.Grant) bool {
 			if p, ok := o.d.AWS[entry]; ok {
 				return entry == o.q.Profile || o.q.Profile == "" && p.RoleARN == arn
 			}
-			return like(entry, arn)
+			return policytest.Like(entry, arn)
 		})
 	}
 	return slices.ContainsFunc(g.GitHub, func(entry string) bool {
 		if o.q.Repositories == nil {
-			return likeFold(strings.Split(entry, "/")[0], o.q.Owner)
+			return policytest.LikeFold(strings.Split(entry, "/")[0], o.q.Owner)
 		}
-		return slices.ContainsFunc(o.q.Repositories, func(name string) bool { return likeRepository(entry, o.q.Owner+"/"+name) })
+		return slices.ContainsFunc(o.q.Repositories, func(name string) bool { return policytest.LikeRepository(entry, o.q.Owner+"/"+name) })
 	})
 }
 
@@ -94,17 +94,17 @@ func (o oracle) allows(r policytest.Rule) bool {
 		}
 		return (!o.q.Write || r.Level == "write") && slices.ContainsFunc(g.AWS, func(entry string) bool {
 			_, profile := o.d.AWS[entry]
-			return !profile && like(entry, o.q.RoleARN)
+			return !profile && policytest.Like(entry, o.q.RoleARN)
 		})
 	}
 	if o.q.Repositories == nil {
 		return slices.ContainsFunc(g.GitHub, func(entry string) bool {
 			owner, name, _ := strings.Cut(entry, "/")
-			return name == "*" && likeFold(owner, o.q.Owner)
+			return name == "*" && policytest.LikeFold(owner, o.q.Owner)
 		})
 	}
 	for _, name := range o.q.Repositories {
-		if !slices.ContainsFunc(g.GitHub, func(entry string) bool { return likeRepository(entry, o.q.Owner+"/"+name) }) {
+		if !slices.ContainsFunc(g.GitHub, func(entry string) bool { return policytest.LikeRepository(entry, o.q.Owner+"/"+name) }) {
 			return false
 		}
 	}
@@ -117,13 +117,13 @@ func (o oracle) is(w *policytest.Who, deny bool) bool {
 	if w == nil {
 		return true
 	}
-	email := slices.ContainsFunc(w.Email, func(entry string) bool { return likeFold(entry, o.c.Email) })
+	email := slices.ContainsFunc(w.Email, func(entry string) bool { return policytest.LikeFold(entry, o.c.Email) })
 	if o.c.Email == "" {
 		email = deny
 	}
 	return (w.Email == nil || email) &&
-		(w.Sub == nil || slices.ContainsFunc(w.Sub, func(entry string) bool { return like(entry, o.c.Subject) })) &&
-		(w.Client == nil || slices.ContainsFunc(w.Client, func(entry string) bool { return like(entry, o.c.Clients[0]) }))
+		(w.Sub == nil || slices.ContainsFunc(w.Sub, func(entry string) bool { return policytest.Like(entry, o.c.Subject) })) &&
+		(w.Client == nil || slices.ContainsFunc(w.Client, func(entry string) bool { return policytest.Like(entry, o.c.Clients[0]) }))
 }
 
 // guards are the rules for the caller that give a part of the request and ask for

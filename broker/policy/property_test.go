@@ -3,9 +3,7 @@ package policy_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"mcp-credential-broker/broker/policy"
@@ -136,7 +134,7 @@ func TestAccessAgrees(t *testing.T) {
 		got := p.Decide(c, q)
 		for _, mode := range []string{"enforce", "audit"} {
 			d.Mode = mode
-			e := listed(compile(t, d).Access(c), q)
+			e := policytest.Listed(compile(t, d).Access(c), q)
 			switch {
 			case (e != nil) != got.Allow:
 				t.Errorf("%+v asks %+v: Decide says %s by %q, the list %+v", c, q, outcome(got), got.Rule, e)
@@ -145,54 +143,6 @@ func TestAccessAgrees(t *testing.T) {
 			}
 		}
 	})
-}
-
-// listed finds the first rule of a list that gives all of a request.
-func listed(all []policy.Entry, q policy.Request) *policy.Entry {
-	for i, e := range all {
-		if e.Tool != q.Tool || i > 0 && all[i-1].Rule == e.Rule && q.Kind == policy.GitHub && all[i-1].Kind == q.Kind {
-			continue // for repositories a rule is looked at once
-		}
-		switch q.Kind {
-		case policy.SSH:
-			return &e
-		case policy.AWS:
-			if q.Seconds <= e.Seconds && (q.Profile != "" && q.Profile == e.Profile || q.RoleARN != "" && e.Roles != "" && like(e.Roles, q.RoleARN) && !slices.ContainsFunc(e.Except, func(x string) bool { return like(x, q.RoleARN) })) {
-				return &e
-			}
-			if q.Seconds > e.Seconds && (q.Profile != "" && q.Profile == e.Profile || q.RoleARN != "" && e.Roles != "" && like(e.Roles, q.RoleARN)) {
-				return nil // the first that covers it decides
-			}
-		case policy.GitHub:
-			if holds(all, e.Rule, q) {
-				return &e
-			}
-		}
-	}
-	return nil
-}
-
-func holds(all []policy.Entry, rule string, q policy.Request) bool {
-	gives := func(e policy.Entry, repository string) bool {
-		if e.Kind != policy.GitHub || e.Rule != rule {
-			return false
-		}
-		if repository == "" {
-			return e.Installation && likeFold(strings.Split(e.Repositories, "/")[0], q.Owner) && !slices.ContainsFunc(e.Except, func(x string) bool { return likeFold(strings.Split(x, "/")[0], q.Owner) })
-		}
-		full := q.Owner + "/" + repository
-		return likeRepository(e.Repositories, full) && !slices.ContainsFunc(e.Except, func(x string) bool { return likeRepository(x, full) })
-	}
-	wanted := q.Repositories
-	if wanted == nil {
-		wanted = []string{""}
-	}
-	for _, repository := range wanted {
-		if !slices.ContainsFunc(all, func(e policy.Entry) bool { return gives(e, repository) }) {
-			return false
-		}
-	}
-	return true
 }
 
 // TestAuditSkipsNothing: mode audit allows what enforce allows on the same terms,
@@ -222,26 +172,4 @@ func TestAuditSkipsNothing(t *testing.T) {
 	if through < policies()/50 {
 		t.Errorf("only %d requests were let through: the policies prove little", through)
 	}
-}
-
-// like is what a glob means, by way of regular expressions.
-func like(glob, s string) bool { return matches("(?s)^(?:"+pattern(glob)+")$", s) }
-
-func likeFold(glob, s string) bool { return matches("(?si)^(?:"+pattern(glob)+")$", s) }
-
-func likeRepository(glob, s string) bool {
-	return matches("(?si)^(?:"+strings.ReplaceAll(pattern(glob), ".*", "[^/]*")+")$", s)
-}
-
-func pattern(glob string) string {
-	return strings.ReplaceAll(regexp.QuoteMeta(glob), `\*`, ".*")
-}
-
-var expressions = map[string]*regexp.Regexp{}
-
-func matches(expression, s string) bool {
-	if expressions[expression] == nil {
-		expressions[expression] = regexp.MustCompile(expression)
-	}
-	return expressions[expression].MatchString(s)
 }
