@@ -2,7 +2,9 @@ package broker
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -33,6 +35,23 @@ func (b *Broker) logRefusedBy(who grant.Caller, fault error) {
 		Status    int       `json:"status"`
 		Reason    string    `json:"reason"`
 	}{"policy_invalid", b.env.Now().UTC(), who.RequestID, who.Subject, who.ClientID, http.StatusServiceUnavailable, fault.Error()})
+}
+
+// LogPanic writes one line about a panic that a host has recovered from, with the
+// stack. Only the runtime's own panics are told: another's value could hold what a
+// client sent.
+func (b *Broker) LogPanic(requestID string, value any, stack []byte) {
+	what := fmt.Sprintf("%T", value)
+	if err, ok := value.(runtime.Error); ok {
+		what = err.Error()
+	}
+	b.log(struct {
+		Event     string    `json:"event"`
+		Time      time.Time `json:"time"`
+		RequestID string    `json:"request_id,omitempty"`
+		Reason    string    `json:"reason"`
+		Stack     string    `json:"stack"`
+	}{"panic", b.env.Now().UTC(), requestID, what, string(stack)})
 }
 
 // log writes a line of the audit, as JSON without the escapes for HTML.

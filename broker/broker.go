@@ -108,6 +108,7 @@ func New(env Environment) (*Broker, error) {
 // ServeHTTP answers one request. It implements http.Handler.
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set(requestIDHeader, requestIDOf(r)) // first of all: whatever comes of the request, it can be found in the log
 	resource, err := b.config.resource(requestURL(r))
 	err = errors.Join(b.fault, err)
 	// "/mcp" and "/mcp/" are one place: a redirect would drop the token.
@@ -135,8 +136,7 @@ func (b *Broker) serveAuthServer(w http.ResponseWriter, r *http.Request, resourc
 	if fault != nil {
 		writeConfigFault(w, fault)
 	} else if server := b.mode.admits(resource); server != nil {
-		server.RequestID = requestIDOf(r)
-		w.Header().Set("X-Request-Id", server.RequestID)
+		server.RequestID = w.Header().Get(requestIDHeader)
 		server.ServeHTTP(w, r)
 	} else {
 		writeNotFound(w)
@@ -165,8 +165,7 @@ func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource strin
 		servePreflight(w, r)
 		return
 	}
-	requestID := requestIDOf(r)
-	w.Header().Set("X-Request-Id", requestID)
+	requestID := w.Header().Get(requestIDHeader)
 	ctx := upstream.WithDeadline(r.Context(), b.env.Now().Add(callTime))
 	caller, err := b.authenticate(ctx, r, resource)
 	if err != nil {
@@ -297,6 +296,9 @@ func requestURL(r *http.Request) *url.URL {
 	}
 	return &url.URL{Scheme: scheme, Host: r.Host, Path: r.URL.Path}
 }
+
+// requestIDHeader has the id of a request that its log lines have too.
+const requestIDHeader = "X-Request-Id"
 
 // requestIDOf is Cloudflare's id of the request, or a random one elsewhere.
 func requestIDOf(r *http.Request) string {

@@ -44,7 +44,7 @@ func (b *Broker) servePage(w http.ResponseWriter, r *http.Request, resource stri
 	}
 	if fault != nil {
 		writePage(w, http.StatusServiceUnavailable, "Not configured", strings.Replace(unconfigured, "FAULT", page.Escape(fault.Error()), 1)+
-			page.RequestID(requestIDOf(r)))
+			page.RequestID(w.Header().Get(requestIDHeader)))
 		return
 	}
 	writePage(w, http.StatusOK, "Connect", strings.NewReplacer(

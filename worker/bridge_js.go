@@ -57,6 +57,7 @@ import (
 // reflection, and from http.Request that is all of X.509.
 type bridge struct {
 	serve     http.HandlerFunc
+	logPanic  func(requestID string, value any, stack []byte)
 	inbox     []byte
 	exchanges map[int32]*exchange
 	calls     map[int32]chan<- settled

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strings"
 )
 
@@ -36,8 +37,10 @@ func (b *bridge) handle(a arrival) {
 	w := &response{header: http.Header{}}
 	defer func() {
 		if p := recover(); p != nil {
-			logPanic(p)
+			requestID := w.header.Get("X-Request-Id")
+			b.logPanic(requestID, p, debug.Stack())
 			w = &response{header: http.Header{}}
+			w.header.Set("X-Request-Id", requestID)
 			w.fail(http.StatusInternalServerError, "the broker failed on this request; try again, and tell its operator if that does not help")
 		}
 		delete(b.exchanges, x.id)

@@ -18,7 +18,8 @@ var kept [][]byte // what /faults/grow holds on to
 func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 	mux := http.NewServeMux()
 	mux.Handle("/", serve)
-	mux.HandleFunc("/faults/panic", func(http.ResponseWriter, *http.Request) {
+	mux.HandleFunc("/faults/panic", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Request-Id", "of-the-panic") // as the broker does first of all
 		var none []int
 		_ = none[len(os.Args)+1]
 	})

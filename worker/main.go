@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"mcp-credential-broker/broker"
@@ -39,6 +40,20 @@ func run() error {
 	}
 	address := net.JoinHostPort("127.0.0.1", port)
 	fmt.Fprintln(os.Stderr, "MCP endpoint: http://"+address+"/mcp")
-	server := http.Server{Addr: address, Handler: handler, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	server := http.Server{Addr: address, Handler: recovering(handler), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	return server.ListenAndServe()
+}
+
+// recovering keeps the server up when a request panics, and logs that as the Worker
+// does.
+func recovering(b *broker.Broker) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				b.LogPanic(w.Header().Get("X-Request-Id"), p, debug.Stack())
+				http.Error(w, "the broker failed on this request", http.StatusInternalServerError)
+			}
+		}()
+		b.ServeHTTP(w, r)
+	}
 }

@@ -6,9 +6,6 @@
 package main
 
 import (
-	"fmt"
-	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/syumai/workers"
@@ -32,17 +29,7 @@ func main() {
 	if err != nil {
 		panic(err) // the tools' definitions are wrong: a test finds this
 	}
-	program.serve = withFaults(handler.ServeHTTP)
+	program.serve, program.logPanic = withFaults(handler.ServeHTTP), handler.LogPanic
 	workers.Ready()
 	select {}
-}
-
-// logPanic logs a recovered panic. Only the runtime's own panics are shown
-// whole: another value could hold what a client sent.
-func logPanic(value any) {
-	what := fmt.Sprintf("%T", value)
-	if err, ok := value.(runtime.Error); ok {
-		what = err.Error()
-	}
-	hostLog("panic: " + what + "\n" + string(debug.Stack()))
 }

@@ -64,7 +64,7 @@ export class Program {
         this.dead = this.go.exited;
       } catch (error) {
         this.dead = true;
-        console.error(`the Go program trapped: ${error}`);
+        console.error(JSON.stringify({ event: "panic", time: new Date(), reason: `the Go program trapped: ${error}` }));
       }
       this.current = null;
     }

@@ -16,7 +16,6 @@ import (
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/policy/policytest"
-	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/sts"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouch"
@@ -44,7 +43,7 @@ func newAsker(t *testing.T, n *approval.Notary, seed uint64) (a *asker, d policy
 	known := policytest.Caller(r)
 	a = &asker{t: t, q: d.Request(r), who: Caller{
 		Subject: known.Subject, Email: known.Email, EmailVerified: known.Email != "", Clients: known.Clients, ClientName: known.Clients[0],
-		Auth: vouch.Bearer{Token: secret.New("t0ken")}, Approvals: n, Asked: authserver.AllScopes, Granted: authserver.AllScopes,
+		Auth: vouch.Bearer{Token: theBearer}, Approvals: n, Asked: authserver.AllScopes, Granted: authserver.AllScopes,
 	}}
 	if known.Email == "" { // one that nobody verified is none
 		a.who.Email = "bob@example.com"

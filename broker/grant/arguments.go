@@ -20,7 +20,7 @@ func parseArguments(object json.RawMessage, known gjson.Result) (arguments, erro
 		_, twice := in[name]
 		switch {
 		case !known.Get(gjson.Escape(name)).Exists():
-			err = invalid("there is no argument %s; known are %s", quoteName(name), names(known))
+			err = invalid("there is no argument %s; %s", quoteName(name), names(known))
 		case twice:
 			err = invalid("the argument %s was given twice", name)
 		case holdsAgeKey(value.Raw): // in whatever place: a name may be looked up elsewhere, and logged
@@ -43,13 +43,17 @@ func quoteName(name string) string {
 	return fmt.Sprintf("%q", name)
 }
 
+// names says which arguments a tool takes.
 func names(object gjson.Result) string {
 	var all []string
 	object.ForEach(func(key, _ gjson.Result) bool {
 		all = append(all, key.String())
 		return true
 	})
-	return strings.Join(all, ", ")
+	if all == nil {
+		return "this tool takes none"
+	}
+	return "known are " + strings.Join(all, ", ")
 }
 
 // text returns a string argument, or "" when it was not given.

@@ -15,11 +15,15 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 )
 
 // theToken is an ID token whose subject is ada@example.com.
 var theToken = "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"ada@example.com"}`)) + ".c2ln"
+
+// theBearer is the caller's token at Vouch.
+var theBearer = secret.New("t0ken-of-ada")
 
 const (
 	theSession    = "IQoJb3JpZ2luX2VjEXAMPLE"

@@ -164,7 +164,10 @@ func TestClientHangsUp(t *testing.T) {
 
 // TestPanic: a panic ends its own request and no other.
 func TestPanic(t *testing.T) {
-	s := start(t, faults)
+	printed := &output{}
+	config := faults
+	config.Worker.Output = printed
+	s := start(t, config)
 	token := s.Token()
 	slow(t, s, 500*time.Millisecond)
 	done := make(chan *toolError)
@@ -173,8 +176,12 @@ func TestPanic(t *testing.T) {
 		done <- e
 	}()
 	waitUntil(t, "the upstream call", func() bool { return s.Vouch.Count(pathGitHub) > 0 })
-	if a := send(t, "GET", s.Worker.URL+"/faults/panic", ""); a.status != 500 || !strings.Contains(a.body, "try again") {
-		t.Errorf("panic: %d %s", a.status, a.body)
+	if a := send(t, "GET", s.Worker.URL+"/faults/panic", ""); a.status != 500 || !strings.Contains(a.body, "try again") || a.header.Get("X-Request-Id") != "of-the-panic" {
+		t.Errorf("panic: %d %s, %v", a.status, a.body, a.header)
+	}
+	line := printed.lines(t, "panic", 1)[0]
+	if line["request_id"] != "of-the-panic" || line["time"] == nil || !strings.Contains(fmt.Sprint(line["reason"]), "index out of range") || !strings.Contains(fmt.Sprint(line["stack"]), "faults") {
+		t.Errorf("logged %v", line)
 	}
 	if e := <-done; e != nil {
 		t.Errorf("the request beside it failed: %+v", e)
