@@ -9,25 +9,32 @@ let last = 0; // number of an exchange
 
 export class Exchange {
   id = (last = (last + 1) | 0);
+  response = null; // the answer, when there is one
+  resolve = null;
 
-  // end gets the answer, once.
-  constructor(program, request, env, end) {
+  constructor(program, request, env) {
     this.program = program;
     this.request = request;
     this.env = env;
-    this.end = end;
   }
 
-  // handle hands the request to Go.
+  // handle hands the request to Go, and returns the answer if it is there at once.
   handle(head, body) {
     this.program.exchanges.set(this.id, this);
+    this.program.inFlight++;
     this.program.enter(this, "handle", [this.id], head, body);
+    return this.response;
+  }
+
+  // answered promises the answer that was not.
+  answered() {
+    return new Promise((resolve) => (this.resolve = resolve));
   }
 
   // answer ends the exchange.
   answer(status, head, body) {
     this.program.exchanges.delete(this.id);
-    this.end(new Response(body, { status, headers: headersOf(head.split("\n")) }));
+    this.end(new Response(body, { status, headers: headersOf(head.split("\n"), 0) }));
   }
 
   // restart ends the exchange when the program has ended before it could answer.
@@ -35,13 +42,20 @@ export class Exchange {
     this.end(unavailable("the broker is restarting; try again in a second"));
   }
 
+  end(response) {
+    if (this.response) return; // it has ended with its program, and now one more of its calls is done
+    this.program.inFlight--;
+    this.response = response;
+    this.resolve?.(response);
+  }
+
   // fetch makes one subrequest and settles call with its whole answer.
   fetch(call, cancellable, timeoutMs, maxBytes, head, body) {
     const deadline = AbortSignal.timeout(timeoutMs);
     const signal = cancellable ? AbortSignal.any([deadline, this.request.signal]) : deadline;
     const whole = async () => {
-      const [method, url, ...lines] = head.split("\n");
-      const response = await fetch(url, { method, headers: headersOf(lines), body, redirect: "manual", signal });
+      const lines = head.split("\n");
+      const response = await fetch(lines[1], { method: lines[0], headers: headersOf(lines, 2), body, redirect: "manual", signal });
       return [response.status, formatHead(response.headers), await readAll(response, maxBytes)];
     };
     this.settle(call, whole(), () => (deadline.aborted ? timedOut : signal.aborted ? canceled : failed));

@@ -9,6 +9,9 @@ import (
 	"runtime"
 	"strconv"
 	"syscall/js"
+	"time"
+
+	"mcp-credential-broker/broker/upstream"
 )
 
 var kept [][]byte // what /faults/grow holds on to
@@ -36,6 +39,10 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 		}
 		kept = append(kept, b)
 		fmt.Fprintln(w, len(kept))
+	})
+	mux.HandleFunc("/faults/wait", func(w http.ResponseWriter, r *http.Request) {
+		_, err := fetcher{}.Fetch(r.Context(), upstream.Request{Method: http.MethodGet, URL: r.URL.Query().Get("url"), Timeout: time.Minute, MaxBytes: 1 << 10})
+		fmt.Fprintln(w, err)
 	})
 	mux.HandleFunc("/faults/memory", func(w http.ResponseWriter, _ *http.Request) {
 		var bytes [2]int

@@ -1,32 +1,41 @@
 // HTTP messages as they pass between JavaScript and Go: a head of lines, and a body in bytes.
 
-const bodyTimeMs = 10_000; // for a request's body to arrive
-
-// readRequest reads a request's body, cut off at one byte more than maxBytes, so that Go sees what is too large. It is
-// null for a request without one, and undefined when the body does not arrive, or not in time.
-export async function readRequest(request, maxBytes) {
-  if (!request.body) return null;
-  return Promise.race([readAll(request, maxBytes).catch(() => undefined), scheduler.wait(bodyTimeMs)]);
+// within returns what comes of work, or undefined when it fails or takes longer than ms.
+export function within(ms, work) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const end = (value) => {
+      clearTimeout(timer);
+      resolve(value);
+    };
+    work.then(end, () => end(undefined));
+  });
 }
 
-// drain reads a request's body and forgets it, so that its client gets to read the answer.
-export function drain(request) {
-  return Promise.race([request.body.pipeTo(new WritableStream()).catch(() => {}), scheduler.wait(bodyTimeMs)]);
-}
-
-// readAll reads a body whole, or until it is longer than maxBytes; a length that is told makes it one cheaper read.
-export async function readAll(message, maxBytes) {
-  const told = message.headers.get("Content-Length");
-  if (told && told <= maxBytes && !message.headers.has("Content-Encoding")) return new Uint8Array(await message.arrayBuffer());
-  const chunks = [];
+// readAll reads a response's body whole, or until it is longer than maxBytes; a length that is told makes it one cheaper read.
+export async function readAll(response, maxBytes) {
+  const told = response.headers.get("Content-Length");
+  if (told && told <= maxBytes && !response.headers.has("Content-Encoding")) return new Uint8Array(await response.arrayBuffer());
+  const parts = [];
   let length = 0;
-  const reader = message.body?.getReader();
+  const reader = response.body?.getReader();
   for (let part; reader && length <= maxBytes && !(part = await reader.read()).done; ) {
-    chunks.push(part.value);
+    parts.push(part.value);
     length += part.value.length;
   }
   if (length > maxBytes) reader.cancel().catch(() => {});
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  return joined(parts, length);
+}
+
+// joined puts parts of length bytes in all behind each other.
+export function joined(parts, length) {
+  const body = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    body.set(part, at);
+    at += part.length;
+  }
+  return body;
 }
 
 // formatHead writes headers as lines, name and value in turn.
@@ -36,20 +45,31 @@ export function formatHead(headers) {
   return head;
 }
 
-// headersOf reads them back, as pairs: a name may come twice.
-export function headersOf(lines) {
+// headersOf reads them back from lines[from] on, as an object; as pairs, which take longer, when a name comes twice.
+export function headersOf(lines, from) {
+  const headers = { __proto__: null };
+  for (let i = from; i + 1 < lines.length; i += 2) {
+    if (lines[i] in headers) return pairsOf(lines, from);
+    headers[lines[i]] = lines[i + 1];
+  }
+  return headers;
+}
+
+function pairsOf(lines, from) {
   const pairs = [];
-  for (let i = 0; i + 1 < lines.length; i += 2) pairs.push([lines[i], lines[i + 1]]);
+  for (let i = from; i + 1 < lines.length; i += 2) pairs.push([lines[i], lines[i + 1]]);
   return pairs;
 }
 
-// unavailable is an answer without Go. It holds nothing of the request, so any page may read it.
-export function unavailable(error) {
-  const headers = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Retry-After",
-    "Cache-Control": "no-store",
-    "Retry-After": "1",
-  };
-  return Response.json({ error, status: 503 }, { status: 503, headers });
+// refusal is an answer without Go. It holds nothing of the request, so any page may read it.
+export function refusal(status, error, retry = {}) {
+  const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After", "Cache-Control": "no-store", ...retry };
+  return Response.json({ error, status }, { status, headers });
 }
+
+// unavailable is the answer to a request that may come again in a second.
+export function unavailable(error) {
+  return refusal(503, error, { "Retry-After": "1" });
+}
+
+export const busy = () => unavailable("the broker is busy; try again in a second");

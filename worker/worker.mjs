@@ -2,17 +2,15 @@
 // as the stock module does, costs 7-10 ms of CPU and 5 MB. workerd ties I/O to the request that began it and stops one
 // that waits for another's, so a request waits for its own only, and Go arms no timer.
 import { Exchange } from "./exchange.mjs";
-import { drain, formatHead, readRequest, unavailable } from "./message.mjs";
+import { Visit, held, maxHeadBytes } from "./intake.mjs";
+import { busy, formatHead, refusal } from "./message.mjs";
 import { Program } from "./program.mjs";
 
 const maxMemoryBytes = 40 * 2 ** 20; // a program past this takes no new request: an isolate has 128 MB for everything
-const maxInFlight = 512;
-const maxHeldBytes = 12 * 2 ** 20; // of the bodies of all requests that are being read or answered
 
 let program; // takes new requests
 let retiring; // past its memory bound, finishing what it has
-let heldBytes = 0;
-const inspect = () => ({ programs: [program, retiring], heldBytes }); // for the test build
+const inspect = () => ({ programs: [program, retiring], heldBytes: held() }); // for the test build
 
 // admit returns the program for a new request, or undefined when there is no room for it.
 function admit(env) {
@@ -27,33 +25,29 @@ function admit(env) {
   } catch (error) {
     console.error(`${error}`);
   }
-  return program?.inFlight < maxInFlight ? program : undefined;
-}
-
-async function answer(request, env, maxBytes) {
-  const body = await readRequest(request, maxBytes);
-  if (body === undefined) return unavailable("the request did not arrive in time; send it again");
-  const head = `${request.method}\n${request.url}\n${formatHead(request.headers)}`;
-  const admitted = admit(env);
-  if (!admitted) return unavailable("the broker is busy; try again in a second");
-  admitted.inFlight++;
-  return new Promise((resolve) => {
-    new Exchange(admitted, request, env, resolve).handle(head, body);
-  }).finally(() => admitted.inFlight--);
+  return program;
 }
 
 export default {
-  // What a request may hold of memory is set aside before its body is read: a client without a token is not read far.
   async fetch(request, env, ctx) {
-    const maxBytes = request.headers.has("Authorization") ? 256 * 1024 : 16 * 1024;
-    const told = Number(request.headers.get("Content-Length") ?? maxBytes);
-    const held = request.body ? Math.min(told >= 0 ? told : maxBytes, maxBytes) : 0;
-    if (heldBytes + held > maxHeldBytes) {
-      await drain(request);
-      return unavailable("the broker is busy; try again in a second");
+    const head = `${request.method}\n${request.url}\n${formatHead(request.headers)}`;
+    if (head.length > maxHeadBytes) return refusal(431, "the headers of this request are larger than 16 KiB; send less in them");
+    const visit = new Visit(request);
+    const body = request.body && (await visit.read(ctx));
+    if (body instanceof Response) return body;
+    const admitted = visit.crowded() ? undefined : admit(env);
+    if (!admitted) {
+      visit.done();
+      return busy();
     }
-    heldBytes += held;
-    const answered = answer(request, env, maxBytes).finally(() => (heldBytes -= held));
+    const exchange = new Exchange(admitted, request, env);
+    const answer = exchange.handle(head, body);
+    if (answer) {
+      visit.done();
+      return answer;
+    }
+    visit.wait();
+    const answered = exchange.answered().finally(() => visit.done(true));
     // Although the client has gone, what it held is given back, and a hop that mints is finished and audited.
     ctx.waitUntil(answered);
     return answered;
