@@ -2,7 +2,8 @@
 
 // Command worker is the broker's host: in the js/wasm build a Cloudflare
 // Worker, here a plain HTTP server for local work, with a debugger or a
-// profiler. It reads the same variables from the environment, and PORT.
+// profiler. It reads the same variables from the environment, and PORT, and
+// policy.json from the folder that it is started in.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 
 	"mcp-credential-broker/broker"
 	"mcp-credential-broker/broker/upstream"
+	"mcp-credential-broker/worker/policyfile"
 )
 
 func main() {
@@ -25,8 +27,17 @@ func main() {
 }
 
 func run() error {
+	document, err := policyfile.Read(".", os.Getenv("POLICY"))
+	if err != nil {
+		return err
+	}
 	handler, err := broker.New(broker.Environment{
-		Getenv:  os.Getenv,
+		Getenv: func(name string) string {
+			if name == "POLICY" {
+				return document
+			}
+			return os.Getenv(name)
+		},
 		Fetcher: upstream.NetHTTP{},
 		Now:     time.Now,
 		Log:     func(line string) { fmt.Println(line) },

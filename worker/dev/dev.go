@@ -9,6 +9,7 @@ import (
 
 	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/worker/policyfile"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -85,13 +86,22 @@ func chosenPort() (int, error) {
 	return port, nil
 }
 
-// runNative keeps broker, Vouch and STS up in this process.
+// runNative keeps broker, Vouch and STS up in this process, under policy.json if there
+// is one.
 func runNative(ctx context.Context) error {
 	port, err := chosenPort()
 	if err != nil {
 		return err
 	}
-	n, err := stack.StartNative(port, func(line string) { fmt.Println(line) })
+	root, err := stack.Root()
+	if err != nil {
+		return err
+	}
+	document, err := policyfile.Read(root, os.Getenv("POLICY"))
+	if err != nil {
+		return err
+	}
+	n, err := stack.StartNative(port, document, func(line string) { fmt.Println(line) })
 	if err != nil {
 		return err
 	}

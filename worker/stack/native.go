@@ -19,8 +19,9 @@ type Native struct {
 	server *http.Server
 }
 
-// StartNative starts one in sign-in mode. The caller must Stop it.
-func StartNative(port int, log func(line string)) (*Native, error) {
+// StartNative starts one in sign-in mode, under a policy or none (""). The caller must
+// Stop it.
+func StartNative(port int, policy string, log func(line string)) (*Native, error) {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return nil, fmt.Errorf("port %d cannot be used: %w", port, err)
@@ -30,7 +31,7 @@ func StartNative(port int, log func(line string)) (*Native, error) {
 		_ = l.Close()
 		return nil, fmt.Errorf("the local Vouch could not be started: %w", err)
 	}
-	vars := map[string]string{"VOUCH_ISSUER": s.VouchURL, "VOUCH_AUDIENCE": s.MCP, "AWS_ENDPOINT_URL_STS": s.STSURL}
+	vars := map[string]string{"VOUCH_ISSUER": s.VouchURL, "VOUCH_AUDIENCE": s.MCP, "AWS_ENDPOINT_URL_STS": s.STSURL, "POLICY": policy}
 	err = s.register(vars)
 	var handler http.Handler
 	if err == nil {
