@@ -26,14 +26,14 @@ import (
 const redirectURL = "http://127.0.0.1:33418/callback"
 
 // Connect connects the official Go SDK client to an MCP server. Without a token
-// it signs in by OAuth as any MCP client does, with approve in the place of the
+// it signs in by OAuth as any MCP client does, with agree in the place of the
 // person. protocolVersion chooses the era; "" is the newest.
 func Connect(ctx context.Context, endpoint, token, protocolVersion string) (*mcp.ClientSession, error) {
 	transport := &mcp.StreamableClientTransport{Endpoint: endpoint, MaxRetries: -1, DisableStandaloneSSE: true}
 	if token != "" {
 		transport.HTTPClient = &http.Client{Transport: bearer{token}}
 	} else {
-		handler, err := newSignIn()
+		handler, err := newSignIn(nil)
 		if err != nil {
 			return nil, err
 		}
@@ -43,10 +43,10 @@ func Connect(ctx context.Context, endpoint, token, protocolVersion string) (*mcp
 	return client.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: protocolVersion})
 }
 
-func newSignIn() (*auth.AuthorizationCodeHandler, error) {
+func newSignIn(tick []string) (*auth.AuthorizationCodeHandler, error) {
 	return auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		RedirectURL:              redirectURL,
-		AuthorizationCodeFetcher: approve,
+		AuthorizationCodeFetcher: agree(tick),
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
 			ClientName:              "demo",
 			RedirectURIs:            []string{redirectURL},
@@ -55,9 +55,10 @@ func newSignIn() (*auth.AuthorizationCodeHandler, error) {
 	})
 }
 
-// SignIn signs in at an MCP server as Connect does, and returns the access token.
-func SignIn(ctx context.Context, endpoint string) (string, error) {
-	handler, err := newSignIn()
+// SignIn signs in at an MCP server as Connect does, and returns the access token. The
+// person ticks these scopes; none stands for those that are ticked by themselves.
+func SignIn(ctx context.Context, endpoint string, tick ...string) (string, error) {
+	handler, err := newSignIn(tick)
 	if err != nil {
 		return "", err
 	}
@@ -84,18 +85,23 @@ func SignIn(ctx context.Context, endpoint string) (string, error) {
 	return token.AccessToken, nil
 }
 
-// approve opens the authorization URL as a person's browser would: it agrees on
+// agree opens the authorization URL as a person's browser would: it agrees on
 // the broker's consent page, if there is one, and the local Vouch takes its visit
 // for a sign-in with the hardware key.
-func approve(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-	back, err := Browse(ctx, args.URL, redirectURL, url.Values{"decision": {"allow"}, "scope": {"aws", "github", "ssh"}})
-	if err != nil {
-		return nil, err
+func agree(tick []string) auth.AuthorizationCodeFetcher {
+	if tick == nil {
+		tick = []string{"aws", "github", "ssh"}
 	}
-	if e := back.Get("error"); e != "" {
-		return nil, errors.New("the sign-in was refused: " + e)
+	return func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+		back, err := Browse(ctx, args.URL, redirectURL, url.Values{"decision": {"allow"}, "scope": tick})
+		if err != nil {
+			return nil, err
+		}
+		if e := back.Get("error"); e != "" {
+			return nil, errors.New("the sign-in was refused: " + e)
+		}
+		return &auth.AuthorizationResult{Code: back.Get("code"), State: back.Get("state"), Iss: back.Get("iss")}, nil
 	}
-	return &auth.AuthorizationResult{Code: back.Get("code"), State: back.Get("state"), Iss: back.Get("iss")}, nil
 }
 
 // maxPages bounds a sign-in: consent, Vouch, callback and what may come between.
