@@ -153,6 +153,8 @@ func TestArgumentsAreCheckedFirst(t *testing.T) {
 		{"region of another partition", "get-aws-credentials", `{` + role + `,"region":"cn-north-1"}`, "region must be"},
 		{"region that is a host name", "get-aws-credentials", `{` + role + `,"region":"us-east-1.attacker.example/"}`, "region must be"},
 		{"unknown argument", "get-aws-credentials", `{` + role + `,"policies":"x"}`, `no argument "policies"; known are role_arn, profile, policy, duration_seconds, region`},
+		{"nearly an argument that clients inject", "get-aws-credentials", `{` + role + `,"tool_call_id":"x"}`, `no argument "tool_call_id"`},
+		{"an argument that clients inject, in another case", "get-aws-credentials", `{` + role + `,"toolcallid":"x"}`, `no argument "toolcallid"`},
 		{"argument given twice", "get-aws-credentials", `{` + role + `,` + role + `}`, "given twice"},
 		{"argument named in another case", "get-aws-credentials", `{"ROLE_ARN":"x"}`, "no argument"},
 		{"argument name with a path in it", "get-aws-credentials", `{"role_arn.type":"x"}`, "no argument"},

@@ -139,6 +139,8 @@ func TestTheSameCallOnTheWire(t *testing.T) {
 				`{"purpose":"mend the site","approval":"CODE","duration_seconds":900,` + role + `}`,
 				"{\n  \"approval\" : \"CODE\",\n  \"role_arn\" : \"" + escaped + "\",\r\n\t\"duration_seconds\" : 9e2, \"purpose\": \"mend the \\u0073ite\" }",
 				`{` + role + `,"duration_seconds":900.0,"purpose":"mend the site","region":null,"approval":"CODE"}`,
+				`"{\"purpose\":\"mend the site\",\"approval\":\"CODE\",\"duration_seconds\":9e2,` + strings.ReplaceAll(role, `"`, `\"`) + `}"`,
+				`{` + role + `,"duration_seconds":900,"purpose":"mend the site","approval":"CODE","task_progress":"- [x] asked","toolCallId":"call_1"}`,
 				`{` + role + `,"duration_seconds":900,"purpose":"mend the site","approval":"CODE","seal_to":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"}`,
 			}, []string{
 				`{` + role + `,"duration_seconds":901,"purpose":"mend the site","approval":"CODE"}`,

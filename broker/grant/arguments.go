@@ -19,6 +19,7 @@ func parseArguments(object json.RawMessage, known gjson.Result) (arguments, erro
 		name := key.String()
 		_, twice := in[name]
 		switch {
+		case isInjected(name) && !known.Get(name).Exists():
 		case !known.Get(gjson.Escape(name)).Exists():
 			err = invalid("there is no argument %s; %s", quoteName(name), names(known))
 		case twice:
@@ -32,6 +33,11 @@ func parseArguments(object json.RawMessage, known gjson.Result) (arguments, erro
 	})
 	return in, err
 }
+
+// isInjected reports whether some clients add an argument of that name to every call,
+// for themselves, whatever the tool's schema says. It is neither read nor kept, and
+// makes no other call of one that is approved.
+func isInjected(name string) bool { return name == "task_progress" || name == "toolCallId" }
 
 // quoteName repeats an argument's name if it looks like one. Something else may
 // be a secret that slipped into the wrong place.

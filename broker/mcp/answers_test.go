@@ -182,6 +182,8 @@ func TestCall(t *testing.T) {
 	}{
 		{"arguments as sent", withInfo(`"name":"echo","arguments":{ "a":1.50,"a":9007199254740993 }`), call, `{ "a":1.50,"a":9007199254740993 }`, "Inspector 7.1"},
 		{"no arguments", withInfo(`"name":"echo"`), call, `{}`, "Inspector 7.1"},
+		{"arguments as a text", withInfo(`"name":"echo","arguments":"{ \"text\":\"a\\\"b\", \"n\":1.50 }"`), call, `{ "text":"a\"b", "n":1.50 }`, "Inspector 7.1"},
+		{"arguments as a text, empty", legacyBody("tools/call", `"name":"echo","arguments":" {} "`), nil, ` {} `, " "},
 		{"null arguments", legacyBody("tools/call", `"name":"echo","arguments":null`), nil, `{}`, " "},
 		{"legacy", legacyBody("tools/call", `"arguments":{"name":"fail"},"name":"echo"`), nil, `{"name":"fail"}`, " "},
 		{"client names no strings", strings.Replace(strings.Replace(withInfo(`"name":"echo"`), `"Inspector"`, `{}`, 1), `"7.1"`, `7.1`, 1), call, `{}`, " "},

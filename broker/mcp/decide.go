@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/strictjson"
 )
 
 // maxBatch is how many messages one batch may hold.
@@ -148,11 +150,15 @@ func (s *Server) decideCall(m *message) (step, *fault) {
 		return step{}, invalidParams("unknown tool; tools/list names those that exist")
 	}
 	arguments := json.RawMessage("{}")
-	switch {
+	switch text := m.arguments.Str; {
 	case len(m.arguments.Raw) > maxArgumentsBytes:
 		return step{}, invalidParams("arguments are larger than 16 KiB")
 	case m.arguments.IsObject():
 		arguments = json.RawMessage(m.arguments.Raw)
+	// Some models write the object as a text. Taken here, it is the same call to all
+	// that comes after.
+	case strictjson.Valid([]byte(text), maxDepth) && gjson.Parse(text).IsObject():
+		arguments = json.RawMessage(text)
 	case m.arguments.Type != gjson.Null:
 		return step{}, invalidParams("arguments must be an object")
 	}
