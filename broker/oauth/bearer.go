@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"mcp-credential-broker/broker/secret"
@@ -22,10 +23,11 @@ const (
 // (RFC 6750 section 2.1). It checks the token's syntax and nothing else. The
 // body of r can still be read whole afterwards.
 //
-// Errors: ErrNoToken when there is none, or credentials of another scheme only;
-// ErrInvalidRequest when there are several Authorization headers, a malformed
-// token, or a token in the query or in a form body. Those two places are in the
-// RFC, but leak into logs and let a foreign page's form send a token.
+// Errors: ErrNoToken when there is none, nothing behind the name of the scheme, or
+// credentials of another scheme only; ErrInvalidToken when it is malformed, so that
+// the client signs in again (RFC 6750 section 3.1); ErrInvalidRequest when there are
+// several, or one in the query or in a form body. Those two places are in the RFC,
+// but leak into logs and let a foreign page's form send a token.
 func BearerToken(r *http.Request) (secret.String, error) {
 	if r.URL.RawQuery != "" && r.URL.Query().Has("access_token") {
 		return secret.String{}, fmt.Errorf("%w: it is in the query", ErrInvalidRequest)
@@ -41,17 +43,33 @@ func BearerToken(r *http.Request) (secret.String, error) {
 		// Two parties that read one each could see two different callers.
 		return secret.String{}, fmt.Errorf("%w: there are several Authorization headers", ErrInvalidRequest)
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	// A host may join two headers with a comma, which no token has.
+	if parts := strings.Split(values[0], ","); len(parts) > 1 && slices.ContainsFunc(parts, isBearer) {
+		return secret.String{}, fmt.Errorf("%w: there are several", ErrInvalidRequest)
+	}
+	scheme, rest := cutScheme(values[0])
+	if !isBearer(scheme) || strings.Trim(rest, " \t") == "" {
 		return secret.String{}, ErrNoToken
 	}
-	token = strings.TrimLeft(token, " ")
-	// The grammar has neither space nor comma: a host that joins two headers
-	// with ", " does not get a second token past the check above.
+	token := strings.TrimLeft(rest, " ")
 	if body := strings.TrimRight(token, "="); body == "" || strings.Trim(body, alphanumeric+"-._~+/") != "" {
-		return secret.String{}, fmt.Errorf("%w: it is malformed", ErrInvalidRequest)
+		return secret.String{}, reason("it is malformed")
 	}
 	return secret.New(token), nil
+}
+
+// cutScheme cuts credentials behind the name of their scheme.
+func cutScheme(credentials string) (scheme, rest string) {
+	if end := strings.IndexAny(credentials, " \t"); end >= 0 {
+		return credentials[:end], credentials[end:]
+	}
+	return credentials, ""
+}
+
+// isBearer reports whether credentials are of the scheme Bearer, in any case.
+func isBearer(credentials string) bool {
+	scheme, _ := cutScheme(strings.TrimLeft(credentials, " \t"))
+	return strings.EqualFold(scheme, "Bearer")
 }
 
 // formHasToken looks for the parameter access_token in a form body (RFC 6750

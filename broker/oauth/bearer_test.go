@@ -40,15 +40,31 @@ func TestBearerToken(t *testing.T) {
 		{name: "second header of another scheme", authorization: []string{"Basic YTpi", "Bearer abc"}, err: ErrInvalidRequest},
 		{name: "two headers joined by the host", authorization: []string{"Bearer abc, Bearer def"}, err: ErrInvalidRequest},
 		{name: "two headers joined without a blank", authorization: []string{"Bearer abc,def"}, err: ErrInvalidRequest},
-		{name: "two words", authorization: []string{"Bearer abc def"}, err: ErrInvalidRequest},
-		{name: "scheme alone", authorization: []string{"Bearer"}, err: ErrInvalidRequest},
-		{name: "scheme and blank", authorization: []string{"Bearer "}, err: ErrInvalidRequest},
-		{name: "padding alone", authorization: []string{"Bearer =="}, err: ErrInvalidRequest},
-		{name: "padding within", authorization: []string{"Bearer a=b"}, err: ErrInvalidRequest},
-		{name: "tab", authorization: []string{"Bearer \tabc"}, err: ErrInvalidRequest},
-		{name: "line break", authorization: []string{"Bearer abc\r\nX: y"}, err: ErrInvalidRequest},
-		{name: "quotes", authorization: []string{`Bearer "abc"`}, err: ErrInvalidRequest},
-		{name: "not ASCII", authorization: []string{"Bearer äbc"}, err: ErrInvalidRequest},
+		{name: "another scheme and ours, joined", authorization: []string{"Basic YTpi, Bearer abc"}, err: ErrInvalidRequest},
+		{name: "ours and another scheme, joined", authorization: []string{"Bearer abc, Basic YTpi"}, err: ErrInvalidRequest},
+		{name: "nothing and a token, joined", authorization: []string{"Bearer, bearer abc"}, err: ErrInvalidRequest},
+		{name: "nothing twice, joined", authorization: []string{"Bearer ,Bearer "}, err: ErrInvalidRequest},
+		{name: "joined with a tab", authorization: []string{"Basic YTpi,\tBEARER\tabc"}, err: ErrInvalidRequest},
+
+		{name: "scheme alone", authorization: []string{"Bearer"}, err: ErrNoToken},
+		{name: "scheme alone in lower case", authorization: []string{"bearer"}, err: ErrNoToken},
+		{name: "scheme and blank", authorization: []string{"Bearer "}, err: ErrNoToken},
+		{name: "scheme and blanks in upper case", authorization: []string{"BEARER    "}, err: ErrNoToken},
+		{name: "scheme and tab", authorization: []string{"bearer\t"}, err: ErrNoToken},
+		{name: "scheme, blank and tab", authorization: []string{"Bearer \t "}, err: ErrNoToken},
+		{name: "Digest, whose parameters have commas", authorization: []string{`Digest username="bearer", realm="Bearer"`}, err: ErrNoToken},
+
+		{name: "two words", authorization: []string{"Bearer abc def"}, err: ErrInvalidToken},
+		{name: "scheme twice", authorization: []string{"Bearer Bearer abc"}, err: ErrInvalidToken},
+		{name: "padding alone", authorization: []string{"Bearer =="}, err: ErrInvalidToken},
+		{name: "padding within", authorization: []string{"Bearer a=b"}, err: ErrInvalidToken},
+		{name: "tab", authorization: []string{"Bearer \tabc"}, err: ErrInvalidToken},
+		{name: "tab in place of the blank", authorization: []string{"Bearer\tabc"}, err: ErrInvalidToken},
+		{name: "blank behind", authorization: []string{"Bearer abc "}, err: ErrInvalidToken},
+		{name: "line break", authorization: []string{"Bearer abc\r\nX: y"}, err: ErrInvalidToken},
+		{name: "quotes", authorization: []string{`Bearer "abc"`}, err: ErrInvalidToken},
+		{name: "placeholder", authorization: []string{"Bearer ${TOKEN}"}, err: ErrInvalidToken},
+		{name: "not ASCII", authorization: []string{"Bearer äbc"}, err: ErrInvalidToken},
 
 		{name: "query", target: "/mcp?access_token=abc", err: ErrInvalidRequest},
 		{name: "query, empty", target: "/mcp?x=y&access_token", err: ErrInvalidRequest},
@@ -98,7 +114,7 @@ func FuzzBearerToken(f *testing.F) {
 		r.Header["Authorization"] = []string{authorization}
 		token, err := BearerToken(r)
 		if err != nil {
-			if !errors.Is(err, ErrNoToken) && !errors.Is(err, ErrInvalidRequest) || !token.IsEmpty() {
+			if !errors.Is(err, ErrNoToken) && !errors.Is(err, ErrInvalidRequest) && !errors.Is(err, ErrInvalidToken) || !token.IsEmpty() {
 				t.Errorf("token %q, error %v", token.Reveal(), err)
 			}
 			return
