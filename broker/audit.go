@@ -11,6 +11,15 @@ import (
 	"mcp-credential-broker/broker/grant"
 )
 
+// logWarning writes one line at the start about what is wrong and was ignored.
+func (b *Broker) logWarning(warning string) {
+	b.log(struct {
+		Event   string    `json:"event"`
+		Time    time.Time `json:"time"`
+		Warning string    `json:"warning"`
+	}{"start", b.env.Now().UTC(), warning})
+}
+
 // logRefusal writes one line about a request that had no valid token. It is not
 // a tool call, but an operator who looks for a 401 needs the reason.
 func (b *Broker) logRefusal(requestID string, status int, err error) {

@@ -83,6 +83,9 @@ func New(env Environment) (*Broker, error) {
 	} else {
 		b.mode = relayMode(config, verifier)
 	}
+	if config.Warning != "" {
+		b.logWarning(config.Warning)
+	}
 	var err error
 	b.desk, err = grant.New(grant.Config{
 		Vouch:     vouch.Client{Issuer: config.Issuer, Upstream: out},
@@ -109,6 +112,18 @@ func New(env Environment) (*Broker, error) {
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set(requestIDHeader, requestIDOf(r)) // first of all: whatever comes of the request, it can be found in the log
+	letRead(w.Header())
+	if strings.HasPrefix(b.config.Audience, "https://") {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		if r.URL.Scheme == "http" { // what was sent could be read on its way: nothing of it is looked at
+			writeError(w, http.StatusForbidden, "this broker is reached by https only, at "+b.config.Audience)
+			return
+		}
+	}
+	if r.Method == http.MethodOptions {
+		servePreflight(w, r)
+		return
+	}
 	resource, err := b.config.resource(requestURL(r))
 	err = errors.Join(b.fault, err)
 	// "/mcp" and "/mcp/" are one place: a redirect would drop the token.
@@ -148,21 +163,16 @@ func (b *Broker) serveAuthServer(w http.ResponseWriter, r *http.Request, resourc
 func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource string, fault error) {
 	w.Header().Set("Cache-Control", "no-store")
 	if fault != nil {
-		w.Header().Set("Access-Control-Allow-Origin", "*") // it is no secret, and a web client's developer needs it
 		writeConfigFault(w, fault)
 		return
 	}
 	origin := originOf(resource)
-	if _, host, _ := strings.Cut(origin, "://"); !strings.EqualFold(r.Host, host) {
+	if !oauth.IsAt(r.Host, origin) {
 		writeError(w, http.StatusForbidden, "this broker is reached at "+resource+" only")
 		return
 	}
-	if !b.allowOrigin(w.Header(), r.Header, origin) {
-		writeError(w, http.StatusForbidden, "this Origin is not allowed; the operator can add it to ALLOWED_ORIGINS")
-		return
-	}
-	if r.Method == http.MethodOptions {
-		servePreflight(w, r)
+	if !b.mayCall(r.Header, origin) {
+		writeError(w, http.StatusForbidden, b.originAdvice(r.Header))
 		return
 	}
 	requestID := w.Header().Get(requestIDHeader)
@@ -261,12 +271,9 @@ func (b *Broker) refuse(w http.ResponseWriter, requestID string, err error, reso
 
 // serveMetadata serves the protected resource metadata (RFC 9728 section 3).
 func (b *Broker) serveMetadata(w http.ResponseWriter, r *http.Request, resource string, fault error) {
-	w.Header().Set("Access-Control-Allow-Origin", "*")
 	switch {
 	case fault != nil:
 		writeConfigFault(w, fault)
-	case r.Method == http.MethodOptions:
-		servePreflight(w, r)
 	case !isRead(w, r):
 	default:
 		w.Header().Set("Cache-Control", "public, max-age=3600")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"mcp-credential-broker/broker/authserver"
@@ -70,6 +71,8 @@ type Config struct {
 	AllowedClientIDs []string
 	// AllowedOrigins are browser origins; "*" stands for any https origin.
 	AllowedOrigins []string
+	// Warning says what is wrong and was ignored, if it is not empty.
+	Warning string
 	// AWSRegion is the STS region when a call names none. Empty: the partition's.
 	AWSRegion string
 	// Policy says who gets what; nil without POLICY, or with one that is invalid.
@@ -146,9 +149,9 @@ func parseConfig(getenv func(name string) string) (Config, error) {
 	if s := getenv("ALLOWED_REDIRECT_URIS"); s != "" {
 		c.AllowedRedirectURIs = list(s)
 	}
-	for _, uri := range c.AllowedRedirectURIs {
+	for i, uri := range c.AllowedRedirectURIs {
 		if !authserver.ValidRedirectURI(uri) {
-			fault("ALLOWED_REDIRECT_URIS", "must list redirect URIs of native apps, such as "+defaultRedirectURI)
+			fault("ALLOWED_REDIRECT_URIS", entry(i)+"must list redirect URIs of native apps, such as "+defaultRedirectURI)
 			break
 		}
 	}
@@ -156,18 +159,18 @@ func parseConfig(getenv func(name string) string) (Config, error) {
 	if s := getenv("ALLOWED_REDIRECT_HOSTS"); s != "" {
 		hosts = list(s)
 	}
-	for _, host := range hosts {
+	for i, host := range hosts {
 		c.AllowedRedirectHosts = append(c.AllowedRedirectHosts, glob.Fold(host))
 		if strings.Trim(glob.Lower(host), "abcdefghijklmnopqrstuvwxyz0123456789-_.*:") != "" {
-			fault("ALLOWED_REDIRECT_HOSTS", "must list hosts such as claude.ai or *.example.com, without https:// and path, or be *")
+			fault("ALLOWED_REDIRECT_HOSTS", entry(i)+"must list hosts such as claude.ai or *.example.com, without https:// and path, or be *")
 			break
 		}
 	}
 	emails := getenv("ALLOWED_EMAILS")
-	for _, email := range list(emails) {
+	for i, email := range list(emails) {
 		c.AllowedEmails = append(c.AllowedEmails, glob.Fold(email))
 		if email != "*" && !strings.Contains(email, "@") {
-			fault("ALLOWED_EMAILS", "must list e-mail addresses such as ada@example.com or *@example.com")
+			fault("ALLOWED_EMAILS", entry(i)+"must list e-mail addresses such as ada@example.com or *@example.com")
 			break
 		}
 	}
@@ -175,13 +178,7 @@ func parseConfig(getenv func(name string) string) (Config, error) {
 		fault("ALLOWED_EMAILS", "must list e-mail addresses, or be unset for everyone")
 	}
 	if s := getenv("ALLOWED_ORIGINS"); s != "" {
-		c.AllowedOrigins = list(s)
-	}
-	for _, o := range c.AllowedOrigins {
-		if u, err := url.Parse(o); o != "*" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != o) {
-			fault("ALLOWED_ORIGINS", "must list origins such as https://claude.ai, separated by commas, or be *")
-			break
-		}
+		c.AllowedOrigins, c.Warning = origins(list(s))
 	}
 	if document := getenv("POLICY"); document != "" && document != noPolicy {
 		c.Policy, c.PolicyFault = policy.Compile([]byte(document))
@@ -218,9 +215,28 @@ func (c Config) resource(requestURL *url.URL) (string, error) {
 	case c.Audience != "" && c.Mode != "":
 		return c.Audience, nil
 	case isLoopback(requestURL.Hostname()):
-		return orDefault(c.Audience, requestURL.Scheme+"://"+requestURL.Host+resourcePath), nil
+		derived, err := oauth.NormalizeResource(requestURL.Scheme + "://" + requestURL.Host + resourcePath)
+		return orDefault(c.Audience, derived), err
 	}
 	return "", c.CheckPublic()
+}
+
+// origins are those of all that can be allowed. A page that is not let in harms
+// nobody but its users, so a wrong entry does not stop the broker.
+func origins(all []string) (allowed []string, warning string) {
+	var wrong []string
+	for i, entry := range all {
+		if entry == "*" || isOrigin(entry) {
+			allowed = append(allowed, entry)
+		} else {
+			wrong = append(wrong, strconv.Itoa(i+1))
+		}
+	}
+	if wrong != nil {
+		warning = "in ALLOWED_ORIGINS entry " + strings.Join(wrong, ", ") +
+			" is ignored: an origin is scheme://host, in lower case, without a path, a slash at its end or the default port"
+	}
+	return allowed, warning
 }
 
 // publicURL parses an absolute https URL, or http on a loopback host, that has
@@ -244,8 +260,11 @@ func isLoopback(host string) bool {
 
 // list splits at commas and white space.
 func list(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+	return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) })
 }
+
+// entry names the i-th of a list, whose text is not shown.
+func entry(i int) string { return "(entry " + strconv.Itoa(i+1) + ") " }
 
 func orDefault(s, otherwise string) string {
 	if s == "" {

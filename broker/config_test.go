@@ -61,9 +61,6 @@ func TestParseConfigFaults(t *testing.T) {
 		{"e-mails", map[string]string{"ALLOWED_EMAILS": "*@example.com, Ada@other.example"}, ""},
 		{"e-mail without @", map[string]string{"ALLOWED_EMAILS": "staff.invalid"}, "ALLOWED_EMAILS"},
 		{"e-mails that are none", map[string]string{"ALLOWED_EMAILS": " , "}, "ALLOWED_EMAILS"},
-		{"origin with path", map[string]string{"ALLOWED_ORIGINS": "https://claude.ai/"}, "ALLOWED_ORIGINS"},
-		{"origin without scheme", map[string]string{"ALLOWED_ORIGINS": "assistant.example"}, "ALLOWED_ORIGINS"},
-		{"origin null", map[string]string{"ALLOWED_ORIGINS": "null"}, "ALLOWED_ORIGINS"},
 		{"no region", map[string]string{"AWS_REGION": "frankfurt"}, "AWS_REGION"},
 		{"STS over plain http", map[string]string{"AWS_ENDPOINT_URL_STS": "http://sts.example"}, "AWS_ENDPOINT_URL_STS"},
 	}
@@ -90,9 +87,9 @@ func TestParseConfigFaults(t *testing.T) {
 
 func TestParseConfigReportsEveryFault(t *testing.T) {
 	_, err := ParseConfig(getenv(map[string]string{
-		"VOUCH_ISSUER": "x", "VOUCH_AUDIENCE": "x", "BROKER_MODE": "x", "ALLOWED_ORIGINS": "x", "AWS_REGION": "x", "AWS_ENDPOINT_URL_STS": "x",
+		"VOUCH_ISSUER": "x", "VOUCH_AUDIENCE": "x", "BROKER_MODE": "x", "ALLOWED_EMAILS": "x", "AWS_REGION": "x", "AWS_ENDPOINT_URL_STS": "x",
 	}))
-	for _, name := range []string{"VOUCH_ISSUER", "VOUCH_AUDIENCE", "BROKER_MODE", "ALLOWED_ORIGINS", "AWS_REGION", "AWS_ENDPOINT_URL_STS"} {
+	for _, name := range []string{"VOUCH_ISSUER", "VOUCH_AUDIENCE", "BROKER_MODE", "ALLOWED_EMAILS", "AWS_REGION", "AWS_ENDPOINT_URL_STS"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in %v", name, err)
 		}

@@ -2,12 +2,13 @@ package broker
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestAllowOrigin: an origin is let in as a browser spells it, once.
-func TestAllowOrigin(t *testing.T) {
+// TestMayCall: an origin may call as a browser spells it, once.
+func TestMayCall(t *testing.T) {
 	const own = "https://broker.example"
 	for _, tt := range []struct {
 		name    string
@@ -32,18 +33,77 @@ func TestAllowOrigin(t *testing.T) {
 		{"loopback with a path", nil, []string{"http://127.0.0.1/x"}, false},
 		{"null", []string{"*"}, []string{"null"}, false},
 		{"empty", []string{"*"}, []string{""}, false},
+		{"an extension that is listed", []string{"chrome-extension://abcdefghijklmnop"}, []string{"chrome-extension://abcdefghijklmnop"}, true},
+		{"an app that is listed", []string{"vscode-webview://1kd0-a.b_c"}, []string{"vscode-webview://1kd0-a.b_c"}, true},
+		{"an extension that is not", []string{"*"}, []string{"chrome-extension://abcdefghijklmnop"}, false},
+		{"another extension", []string{"chrome-extension://abcdefghijklmnop"}, []string{"chrome-extension://abcdefghijklmnoq"}, false},
+		{"an app called localhost", nil, []string{"evil://localhost"}, false},
+		{"file", []string{"*"}, []string{"file://"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := &Broker{}
 			b.config.AllowedOrigins = tt.allowed
-			out, in := http.Header{}, http.Header{"Origin": tt.origins}
-			if got := b.allowOrigin(out, in, own); got != tt.want {
+			if got := b.mayCall(http.Header{"Origin": tt.origins}, own); got != tt.want {
 				t.Errorf("got %v", got)
 			}
-			if told := out.Get("Access-Control-Allow-Origin"); (told != "") != (tt.want && tt.origins != nil) {
-				t.Errorf("the browser is told %q", told)
-			}
 		})
+	}
+}
+
+// TestOriginsThatCanBeListed: each origin that a browser may send can be listed, a
+// wrong entry is named by its number, and the others count.
+func TestOriginsThatCanBeListed(t *testing.T) {
+	for entry, good := range map[string]bool{
+		"*":                           true,
+		"https://claude.ai":           true,
+		"https://app.example:8443":    true,
+		"http://intranet.example":     true,
+		"chrome-extension://abcdef":   true,
+		"moz-extension://0a1b-2c3d":   true,
+		"vscode-webview://1a2b":       true,
+		"tauri://localhost":           true,
+		"https://claude.ai/":          false,
+		"https://claude.ai/app":       false,
+		"https://Claude.ai":           false,
+		"https://claude.ai:443":       false,
+		"claude.ai":                   false,
+		"https://":                    false,
+		"null":                        false,
+		"file://":                     false,
+		"https://user@claude.ai":      false,
+		"https://*.claude.ai":         false,
+		"Chrome-Extension://abcdef":   false,
+		"://abcdef":                   false,
+		"chrome-extension://a/b.html": false,
+	} {
+		vars := map[string]string{"VOUCH_ISSUER": "https://vouch.example", "ALLOWED_ORIGINS": "https://first.example, " + entry + " https://last.example"}
+		c, err := ParseConfig(func(name string) string { return vars[name] })
+		if err != nil {
+			t.Errorf("%s: the broker stops: %v", entry, err)
+		}
+		if got := slices.Contains(c.AllowedOrigins, entry); got != good {
+			t.Errorf("%s: taken %v", entry, got)
+		}
+		if !slices.Contains(c.AllowedOrigins, "https://first.example") || !slices.Contains(c.AllowedOrigins, "https://last.example") {
+			t.Errorf("%s: the others are lost: %v", entry, c.AllowedOrigins)
+		}
+		if named := strings.Contains(c.Warning, "entry 2 "); named == good {
+			t.Errorf("%s: the warning is %q", entry, c.Warning)
+		}
+	}
+}
+
+// TestOriginAdvice: what the refusal of a page advises works, and is not given where
+// it would not.
+func TestOriginAdvice(t *testing.T) {
+	for _, origin := range []string{"https://app.example", "chrome-extension://abcdef", "null", "https://app.example/x"} {
+		b := &Broker{}
+		in := http.Header{"Origin": {origin}}
+		advised := strings.Contains(b.originAdvice(in), "can add "+origin+" to ALLOWED_ORIGINS")
+		b.config.AllowedOrigins, _ = origins([]string{origin})
+		if works := b.mayCall(in, "https://broker.example"); works != advised {
+			t.Errorf("%s: advised %v, works %v", origin, advised, works)
+		}
 	}
 }
 

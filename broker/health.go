@@ -21,8 +21,6 @@ func (b *Broker) serveHealth(w http.ResponseWriter, r *http.Request, fault error
 		writeConfigFault(w, fault)
 	case b.config.PolicyFault != nil:
 		writePolicyFault(w, b.config.PolicyFault)
-	case r.Method == http.MethodOptions:
-		servePreflight(w, r)
 	case isRead(w, r):
 		mode := modeRelay
 		if b.config.signsIn() {
@@ -31,6 +29,9 @@ func (b *Broker) serveHealth(w http.ResponseWriter, r *http.Request, fault error
 		health := map[string]string{"status": "ok", "version": Version, "commit": commit, "mode": mode}
 		if b.config.Policy != nil {
 			health["policy"] = b.config.Policy.ID()
+		}
+		if b.config.Warning != "" {
+			health["warning"] = b.config.Warning
 		}
 		if b.config.Freeze != "" { // the broker works, and says so: it is meant to refuse
 			health["freeze"] = b.config.Freeze

@@ -64,7 +64,7 @@ const visit = `<h1>This address is for MCP clients</h1>
 // opensInBrowser reports whether a person's browser asks for a page. MCP clients
 // ask for JSON or an event stream.
 func opensInBrowser(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // serveVisit answers such a request: for a client it is still the challenge.

@@ -31,24 +31,15 @@ func isJSON(path string) bool {
 	return path != AuthorizePath && path != CallbackPath && path != approval.Path
 }
 
-func (a *answer) write(w http.ResponseWriter, path string) {
+func (a *answer) write(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	if a.maxAge > 0 {
 		h.Set("Cache-Control", "public, max-age="+strconv.Itoa(wholeSeconds(a.maxAge)))
 	}
-	if isJSON(path) {
-		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Access-Control-Expose-Headers", "Retry-After")
-	}
 	if a.allow != "" {
 		h.Set("Allow", a.allow)
-	}
-	if a.status == http.StatusNoContent && a.allow != "" { // a preflight
-		h.Set("Access-Control-Allow-Methods", a.allow)
-		h.Set("Access-Control-Allow-Headers", "authorization, content-type, accept, mcp-protocol-version")
-		h.Set("Access-Control-Max-Age", "86400")
 	}
 	if a.challenge {
 		h.Set("WWW-Authenticate", `Basic realm="no client authentication is taken here"`)

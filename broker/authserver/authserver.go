@@ -25,6 +25,7 @@ import (
 	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/limit"
+	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/upstream"
 )
 
@@ -140,10 +141,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.Error, e.Reason = refused.code, refused.reason()
 		a = s.tell(e.Route, pathOf(r), refused)
 	}
-	if s.Config.isSecure() {
-		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
-	}
-	a.write(w, pathOf(r))
+	a.write(w)
 	if e.Status = a.status; s.Log != nil && (err != nil || e.Subject != "" || e.Reason != "") {
 		s.Log(e)
 	}
@@ -178,15 +176,10 @@ func (s *Server) answer(ctx context.Context, r *http.Request, e *Event) (*answer
 	switch {
 	case process == nil:
 		return nil, &refusal{status: http.StatusNotFound, code: "not_found", sentence: "Nothing is served here."}
-	case !strings.EqualFold(r.Host, s.Config.host()):
+	case !oauth.IsAt(r.Host, s.Config.Issuer):
 		// Under another name our cookies and our issuer would mean nothing. It
 		// also ends DNS rebinding on a loopback host.
 		return nil, &refusal{status: http.StatusForbidden, code: "invalid_request", sentence: "This broker is reached at " + s.Config.Issuer + " only."}
-	case s.Config.isSecure() && r.URL.Scheme == "http":
-		// On the way here anybody could read along, and could have changed it.
-		return nil, &refusal{status: http.StatusForbidden, code: "invalid_request", sentence: "This broker is reached at " + s.Config.Issuer + " only, by https."}
-	case r.Method == http.MethodOptions && isJSON(pathOf(r)):
-		return &answer{status: http.StatusNoContent, allow: allow + ", OPTIONS"}, nil
 	case !slices.Contains(methods, r.Method):
 		return nil, &refusal{status: http.StatusMethodNotAllowed, code: "invalid_request", sentence: "This address takes only " + allow + ".", allow: allow}
 	case !s.allowed(ctx, r, e.Route):

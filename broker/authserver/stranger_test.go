@@ -3,7 +3,6 @@ package authserver_test
 import (
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -195,27 +194,6 @@ func TestTransactionsInAnyOrder(t *testing.T) {
 	name, _, _ := strings.Cut(transactions[3], "=")
 	if set := r.header.Values("Set-Cookie"); len(set) != 2 || !strings.HasPrefix(set[0], name+"=;") {
 		t.Errorf("sets %q, want to clear %s", set, name)
-	}
-}
-
-// TestPlainHTTP: a broker whose issuer is https is not there by http, and tells
-// browsers so.
-func TestPlainHTTP(t *testing.T) {
-	f := newFixture(t)
-	for _, path := range []string{authserver.MetadataPath, authserver.AuthorizePath, authserver.TokenPath} {
-		r := httptest.NewRequest("GET", strings.Replace(f.url, "https:", "http:", 1)+path, nil)
-		w := httptest.NewRecorder()
-		f.ServeHTTP(w, r)
-		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "https") {
-			t.Errorf("%s: status %d, %s", path, w.Code, w.Body)
-		}
-	}
-	if got := f.newBrowser().get(f.url + authserver.MetadataPath).header.Get("Strict-Transport-Security"); got != "max-age=31536000" {
-		t.Errorf("Strict-Transport-Security %q", got)
-	}
-	plain := newFixtureOn(t, httptest.NewServer)
-	if got := plain.newBrowser().get(plain.url + authserver.MetadataPath).header.Get("Strict-Transport-Security"); got != "" {
-		t.Errorf("on loopback: Strict-Transport-Security %q", got)
 	}
 }
 

@@ -183,6 +183,7 @@ func TestFailuresOfModern(t *testing.T) {
 		{"unknown tool", modernBody("tools/call", `"name":"nobody"`), []string{modern, methodCall, "Mcp-Name: nobody"}, 200, invalidParams, "1"},
 		{"no name", modernBody("tools/call", ""), []string{modern, methodCall}, 200, invalidParams, "1"},
 		{"name no string", modernBody("tools/call", `"name":["echo"]`), []string{modern, methodCall}, 200, invalidParams, "1"},
+		{"a body that is encoded", modernBody("tools/call", `"name":"echo"`), []string{modern, methodCall, nameEcho, "Content-Encoding: gzip"}, 415, invalidRequest, ""},
 		{"arguments an array", modernBody("tools/call", `"name":"echo","arguments":[]`), call, 200, invalidParams, "1"},
 		{"arguments a text", modernBody("tools/call", `"name":"echo","arguments":"x"`), call, 200, invalidParams, "1"},
 		{"arguments an empty text", modernBody("tools/call", `"name":"echo","arguments":""`), call, 200, invalidParams, "1"},

@@ -65,6 +65,9 @@ func (q *Request) Write(w http.ResponseWriter) {
 // readBody reads at most one byte more than is allowed. The Accept header is not
 // looked at: many clients get it wrong, and there is only one form to choose.
 func readBody(r *http.Request) ([]byte, *fault) {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, &fault{http.StatusUnsupportedMediaType, codeInvalidRequest, "send the body as it is, without a Content-Encoding", nil}
+	}
 	if types := r.Header.Values("Content-Type"); len(types) != 1 || !isJSON(types[0]) {
 		return nil, &fault{http.StatusUnsupportedMediaType, codeInvalidRequest, "Content-Type must be application/json", nil}
 	}

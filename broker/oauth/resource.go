@@ -54,6 +54,15 @@ func NormalizeResource(s string) (string, error) {
 	return u.Scheme + "://" + host + "/" + path, nil
 }
 
+// IsAt reports whether the Host header of a request names the host of origin,
+// which is in the form that NormalizeResource returns, without the slash. The
+// default port may stand in it (RFC 9110 section 7.2).
+func IsAt(host, origin string) bool {
+	scheme, _, _ := strings.Cut(origin, "://")
+	normal, err := NormalizeResource(scheme + "://" + host)
+	return err == nil && normal == origin+"/"
+}
+
 // visible is the URL characters of ASCII (RFC 3986 section 2).
 const visible = alphanumeric + "-._~:/?#[]@!$&'()*+,;=%"
 

@@ -131,6 +131,9 @@ func (d deployer) check() error {
 		return d.vars[name]
 	})
 	faults := []error{fault, config.CheckPublic()}
+	if config.Warning != "" {
+		faults = append(faults, errors.New(config.Warning))
+	}
 	for name := range d.vars {
 		if name == "BROKER_KEY" || name == "BROKER_KEY_PREVIOUS" {
 			faults = append(faults, fmt.Errorf("%s is a secret and must not stand in wrangler.toml: remove it, make a new key, and hand that over with make register RUN=1", name))

@@ -180,14 +180,12 @@ func TestOriginAndHost(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, method := range []string{"POST", "OPTIONS"} {
-				a := send(t, method, shared.MCP, ping, append(tt.headers, token, jsonType)...)
-				if (a.status == 403) == tt.allowed {
-					t.Errorf("%s: status %d", method, a.status)
-				}
-				if origin := a.header.Get("Access-Control-Allow-Origin"); tt.allowed && "Origin: "+origin != tt.headers[0] || !tt.allowed && origin != "" {
-					t.Errorf("%s: Access-Control-Allow-Origin %q", method, origin)
-				}
+			a := send(t, "POST", shared.MCP, ping, append(tt.headers, token, jsonType)...)
+			if (a.status == 403) == tt.allowed {
+				t.Errorf("status %d", a.status)
+			}
+			if origin := a.header.Get("Access-Control-Allow-Origin"); origin != "*" {
+				t.Errorf("Access-Control-Allow-Origin %q: its page cannot read why", origin)
 			}
 		})
 	}
