@@ -62,6 +62,9 @@ func TestParseConfigFaults(t *testing.T) {
 		{"e-mail without @", map[string]string{"ALLOWED_EMAILS": "staff.invalid"}, "ALLOWED_EMAILS"},
 		{"e-mails that are none", map[string]string{"ALLOWED_EMAILS": " , "}, "ALLOWED_EMAILS"},
 		{"no region", map[string]string{"AWS_REGION": "frankfurt"}, "AWS_REGION"},
+		{"policy", map[string]string{"POLICY": `{"version": 1, "mode": "audit", "rules": [{"id": "a", "allow": {"ssh": true}}]}`}, ""},
+		{"no policy", map[string]string{"POLICY": "none"}, ""},
+		{"invalid policy", map[string]string{"POLICY": `{"version": 1, "mode": "audit", "rules": 7}`}, "POLICY is invalid: 1:"},
 		{"STS over plain http", map[string]string{"AWS_ENDPOINT_URL_STS": "http://sts.example"}, "AWS_ENDPOINT_URL_STS"},
 	}
 	for _, tt := range tests {

@@ -40,13 +40,14 @@ func CheckSessionPolicies(p SessionPolicies) error {
 		return fmt.Errorf("%w: number of ARNs", ErrPolicies)
 	case size > maxPolicies:
 		return fmt.Errorf("%w: size", ErrPolicies)
-	case !utf8.ValidString(p.Inline), strings.ContainsFunc(p.Inline, notPolicyText):
+	case strings.ContainsFunc(p.Inline, notPolicyText):
 		return fmt.Errorf("%w: characters", ErrPolicies)
 	}
 	return nil
 }
 
-// notPolicyText is outside of [\u0009\u000A\u000D\u0020-\u00FF].
+// notPolicyText is outside of [\u0009\u000A\u000D\u0020-\u00FF]. What is no UTF-8 comes
+// as U+FFFD.
 func notPolicyText(r rune) bool {
 	return r > 0xff || r < ' ' && r != '\t' && r != '\n' && r != '\r'
 }
