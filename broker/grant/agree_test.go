@@ -177,6 +177,9 @@ func (a *asker) wantMinted(r mcp.Result, line *record, d policy.Decision) {
 			a.t.Errorf("minted %+v", got)
 		}
 	}
+	if out, ok := r.Structured.(awsCredentials); ok && (out.Level != d.Level || !slices.Equal(out.PolicyArns, got.arns)) {
+		a.t.Errorf("decided %+v, minted %+v, and told %+v", d, got, out)
+	}
 	text, err := json.Marshal(r.Structured)
 	if err != nil {
 		a.t.Fatal(err)

@@ -81,6 +81,8 @@ func (t *tool) check() error {
 		return errors.New("it needs a scope")
 	case t.tell != nil && t.scope != 0:
 		return errors.New("it needs no scope")
+	case !t.schema("input").IsObject() || !t.schema("output").IsObject():
+		return errors.New("it needs its schemas in schemas.json")
 	}
 	return nil
 }

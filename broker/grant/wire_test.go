@@ -50,12 +50,18 @@ type wire struct {
 	now    func() time.Time
 	minted []mintedThere
 	asked  int
+	pinned string // the role of the last ID token
+	// watch sees each request's context. It may be nil.
+	watch func(ctx context.Context, r upstream.Request)
 	// refuse answers in place of all that, if it returns something.
 	refuse func(r upstream.Request) (*upstream.Response, error)
 }
 
-func (w *wire) Fetch(_ context.Context, r upstream.Request) (*upstream.Response, error) {
+func (w *wire) Fetch(ctx context.Context, r upstream.Request) (*upstream.Response, error) {
 	w.asked++
+	if w.watch != nil {
+		w.watch(ctx, r)
+	}
 	if w.refuse != nil {
 		if answer, err := w.refuse(r); answer != nil || err != nil {
 			return answer, err
@@ -79,6 +85,7 @@ func (w *wire) Fetch(_ context.Context, r upstream.Request) (*upstream.Response,
 	case strings.HasPrefix(u.Host, "sts."):
 		return w.assumeRole(string(r.Body))
 	case u.Path == "/v1/credentials/aws/token":
+		w.pinned = u.Query().Get("role_arn")
 		return answerOf(map[string]any{"id_token": theToken, "expires_in": 3600}), nil
 	case u.Path == "/v1/credentials/github/token":
 		w.minted = append(w.minted, mintedThere{owner: in.Owner, repositories: in.Repositories})
@@ -102,6 +109,9 @@ func (w *wire) assumeRole(form string) (*upstream.Response, error) {
 	m := mintedThere{role: in.Get("RoleArn"), seconds: in.Get("DurationSeconds"), inline: in.Get("Policy")}
 	for i := 1; in.Has(fmt.Sprintf("PolicyArns.member.%d.arn", i)); i++ {
 		m.arns = append(m.arns, in.Get(fmt.Sprintf("PolicyArns.member.%d.arn", i)))
+	}
+	if m.role != w.pinned {
+		return nil, errors.New("the ID token is for another role")
 	}
 	w.minted = append(w.minted, m)
 	seconds, err := time.ParseDuration(m.seconds + "s")
