@@ -125,7 +125,7 @@ func TestTouchToGrant(t *testing.T) {
 	if len(calls) != 6 || calls[0]["decision"] != "approval_wanted" || calls[1]["decision"] != "allow" || calls[1]["approved_by"] != sub || calls[2]["decision"] != "approval_wanted" {
 		t.Errorf("logged %v", calls)
 	}
-	if printed := printed.String(); strings.Contains(printed, "/approve?r=") || strings.Contains(printed, code) {
+	if printed := printed.whole(t, s); strings.Contains(printed, "/approve?r=") || strings.Contains(printed, code) {
 		t.Error("the link or the code is in the log")
 	}
 }
@@ -253,7 +253,7 @@ func TestSealedInWorkerd(t *testing.T) {
 			t.Errorf("%s: sealed to %v", call.tool, result["sealed_to"])
 		}
 	}
-	lines, log := printed.lines(t, "tool_call", 6), printed.String()
+	lines, log := printed.lines(t, "tool_call", 6), printed.whole(t, s)
 	issued := 0
 	for _, secret := range secrets {
 		if strings.Contains(log, secret) {
@@ -308,7 +308,7 @@ func TestRelayModeSealsAndApprovesNothing(t *testing.T) {
 	if err != nil || len(password) < 20 {
 		t.Fatalf("sealed: %v, %d bytes", err, len(opened))
 	}
-	if text, _ := json.Marshal(result); bytes.Contains(text, []byte(password)) || strings.Contains(printed.String(), password) {
+	if text, _ := json.Marshal(result); bytes.Contains(text, []byte(password)) || strings.Contains(printed.whole(t, s), password) {
 		t.Error("the token is outside the seal")
 	}
 	before := len(s.Vouch.Requests("/v1/*")) + s.Vouch.Count(pathAWS) + s.Vouch.Count(pathSSH)

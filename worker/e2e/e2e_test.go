@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/signal"
@@ -72,6 +74,17 @@ func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.Write(p)
+}
+
+// whole returns all that the Worker of s has printed of what was answered so far. It
+// prints before it answers, but its words come through a pipe: so one more line is
+// made it print, which is the last one when it is there.
+func (o *output) whole(t *testing.T, s *stack.Stack) string {
+	t.Helper()
+	last := fmt.Sprintf("%016x-LAST", rand.Uint64())
+	send(t, "POST", s.MCP, ping, jsonType, "Authorization: Bearer x.y.z", "Cf-Ray: "+last)
+	waitUntil(t, "the last line of the log", func() bool { return strings.Contains(o.String(), last) })
+	return o.String()
 }
 
 func (o *output) String() string {

@@ -111,7 +111,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 		secrets = append(secrets, forged)
 	}
 
-	log := printed.String()
+	log := printed.whole(t, s)
 	for _, secret := range secrets {
 		if len(secret) >= 8 && strings.Contains(log, secret) {
 			t.Errorf("the Worker printed a secret that begins with %.6q", secret)
@@ -171,7 +171,7 @@ func TestSignInPrintsNothingSecret(t *testing.T) {
 		}
 	}
 	send(t, "POST", s.MCP, ping, jsonType, "Authorization: Bearer "+token[:len(token)-4]+"AAAA")
-	log := printed.String()
+	log := printed.whole(t, s)
 	found := 0
 	for _, secret := range secrets {
 		if len(secret) < 16 {
