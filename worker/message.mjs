@@ -24,12 +24,12 @@ export async function readAll(response, maxBytes) {
     length += part.value.length;
   }
   if (length > maxBytes) reader.cancel().catch(() => {});
-  return joined(parts, length);
+  return joined(parts);
 }
 
-// joined puts parts of length bytes in all behind each other.
-export function joined(parts, length) {
-  const body = new Uint8Array(length);
+// joined puts parts of a body behind each other.
+export function joined(parts) {
+  const body = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {
     body.set(part, at);

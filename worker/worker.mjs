@@ -2,8 +2,8 @@
 // as the stock module does, costs 7-10 ms of CPU and 5 MB. workerd ties I/O to the request that began it and stops one
 // that waits for another's, so a request waits for its own only, and Go arms no timer.
 import { Exchange } from "./exchange.mjs";
-import { Visit, held, maxHeadBytes } from "./intake.mjs";
-import { busy, formatHead, refusal } from "./message.mjs";
+import { Visit, held } from "./intake.mjs";
+import { busy } from "./message.mjs";
 import { Program } from "./program.mjs";
 
 const maxMemoryBytes = 40 * 2 ** 20; // a program past this takes no new request: an isolate has 128 MB for everything
@@ -28,26 +28,26 @@ function admit(env) {
   return program;
 }
 
-export default {
-  async fetch(request, env, ctx) {
-    const head = `${request.method}\n${request.url}\n${formatHead(request.headers)}`;
-    if (head.length > maxHeadBytes) return refusal(431, "the headers of this request are larger than 16 KiB; send less in them");
-    const visit = new Visit(request);
-    const body = request.body && (await visit.read(ctx));
+async function answer(request, env) {
+  const visit = new Visit(request);
+  try {
+    const body = await visit.read();
     if (body instanceof Response) return body;
     const admitted = visit.crowded() ? undefined : admit(env);
-    if (!admitted) {
-      visit.done();
-      return busy();
-    }
+    if (!admitted) return busy();
     const exchange = new Exchange(admitted, request, env);
-    const answer = exchange.handle(head, body);
-    if (answer) {
-      visit.done();
-      return answer;
-    }
+    const answer = exchange.handle(visit.head, body);
+    if (answer) return answer;
     visit.wait();
-    const answered = exchange.answered().finally(() => visit.done(true));
+    return await exchange.answered();
+  } finally {
+    visit.done();
+  }
+}
+
+export default {
+  fetch(request, env, ctx) {
+    const answered = answer(request, env);
     // Although the client has gone, what it held is given back, and a hop that mints is finished and audited.
     ctx.waitUntil(answered);
     return answered;

@@ -405,20 +405,24 @@ func TestBrokenUploads(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := func() int { return number(t, s, "/faults/held") }
-	for _, reset := range []bool{true, false} {
-		for range 5 {
-			conn, err := net.Dial("tcp", u.Host)
-			if err != nil {
-				t.Fatal(err)
-			}
-			fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n%s\r\n\r\n10\r\nhalf a body here", u.Host, jsonType)
-			waitUntil(t, "the reading of the body", func() bool { return held() > 0 })
-			if reset {
-				_ = conn.(*net.TCPConn).SetLinger(0)
-			}
-			conn.Close()
-			waitUntil(t, "the giving back", func() bool { return held() == 0 })
+	openings := []string{
+		post("Transfer-Encoding: chunked") + "10\r\nhalf a body here",
+		post("Content-Length: 4000") + "half",
+		post("Authorization: Bearer x", "Content-Length: 200000") + "half",
+		post("Authorization: Bearer x", "Content-Length: 200000", "CF-Connecting-IP: 192.0.2.1"),
+	}
+	for i := range 2 * len(openings) {
+		conn, err := net.Dial("tcp", u.Host)
+		if err != nil {
+			t.Fatal(err)
 		}
+		fmt.Fprint(conn, strings.ReplaceAll(openings[i/2], "HOST", u.Host))
+		waitUntil(t, "the reading of the body", func() bool { return held() > 0 })
+		if i%2 == 0 {
+			_ = conn.(*net.TCPConn).SetLinger(0)
+		}
+		conn.Close()
+		waitUntil(t, "the giving back", func() bool { return held() == 0 })
 	}
 	if _, e := callTool(t, s, token, goodCalls[1].tool, goodCalls[1].arguments); e != nil {
 		t.Errorf("a call after broken uploads failed: %+v", e)

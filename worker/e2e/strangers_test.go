@@ -22,8 +22,11 @@ type siege struct {
 	t       *testing.T
 	address string
 	ctx     context.Context
+	stop    context.CancelFunc
 	wg      sync.WaitGroup
+	open    atomic.Int64 // connections that are open now
 	begun   atomic.Int64 // connections that have sent their opening
+	idled   atomic.Int64 // times that a connection has heard nothing for half a second
 	sent    atomic.Int64 // bytes after the openings
 	ended   atomic.Int64 // connections that the Worker has ended or answered
 }
@@ -37,8 +40,8 @@ func besiege(t *testing.T, s *stack.Stack, connections int, trickle bool, openin
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	b := &siege{t: t, address: u.Host, ctx: ctx}
-	t.Cleanup(func() { stop(); b.wg.Wait() })
+	b := &siege{t: t, address: u.Host, ctx: ctx, stop: stop}
+	t.Cleanup(b.lift)
 	for i := range connections {
 		b.wg.Go(func() {
 			for ctx.Err() == nil {
@@ -48,6 +51,12 @@ func besiege(t *testing.T, s *stack.Stack, connections int, trickle bool, openin
 	}
 	waitUntil(t, "the siege", func() bool { return int(b.begun.Load()) >= connections })
 	return b
+}
+
+// lift ends the siege.
+func (b *siege) lift() {
+	b.stop()
+	b.wg.Wait()
 }
 
 // hold keeps one connection for as long as the Worker does.
@@ -62,12 +71,15 @@ func (b *siege) hold(opening string, trickle bool) {
 		return
 	}
 	b.begun.Add(1)
+	b.open.Add(1)
+	defer b.open.Add(-1)
 	for {
 		_ = conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			b.ended.Add(1)
 			return
 		}
+		b.idled.Add(1)
 		if trickle {
 			if _, err := conn.Write([]byte("x")); err != nil {
 				return
@@ -106,33 +118,44 @@ func post(headers ...string) string {
 // TestStalledBodies: bodies that are announced and do not come, or come by the
 // byte, take no place from a person's calls.
 func TestStalledBodies(t *testing.T) {
+	large := []string{"Authorization: Bearer x", "Content-Length: 262144"}
+	from := func(address string, i int, headers ...string) string {
+		return post(append(headers, "CF-Connecting-IP: "+fmt.Sprintf(address, i))...)
+	}
+	const manyNetworks, oneNetwork = "2001:db8:%x::1", "2001:db8::%x"
+	nearlyWhole := strings.Repeat("x", 262000)
 	tests := []struct {
 		name        string
 		connections int
 		trickle     bool
+		least       int // bytes held by them
 		opening     func(i int) string
 	}{
-		{"large, with a token", 48, false, func(int) string { return post("Authorization: Bearer x", "Content-Length: 262144") }},
-		{"more of them, by the byte", 96, true, func(int) string { return post("Authorization: Bearer x", "Content-Length: 262144") }},
-		{"without a token", 768, true, func(int) string { return post("Content-Length: 16384") }},
-		{"small", 768, true, func(int) string { return post("Content-Length: 4000") }},
-		{"nearly whole, from many addresses", 96, false, func(i int) string {
-			return post("Authorization: Bearer x", fmt.Sprintf("CF-Connecting-IP: 2001:db8:%x::%d", i, i), "Content-Length: 262144") + strings.Repeat("x", 262000)
+		{"large, with a token", 48, false, 48 << 10, func(int) string { return post(large...) }},
+		{"more of them, by the byte", 96, true, 96 << 10, func(int) string { return post(large...) }},
+		{"without a token", 768, true, 768 << 10, func(int) string { return post("Content-Length: 16384") }},
+		{"small", 768, true, 768 << 10, func(int) string { return post("Content-Length: 4000") }},
+		{"small, with heads that are not", 1000, true, 10 << 20, func(i int) string {
+			return from(manyNetworks, i, "X-Pad: "+strings.Repeat("x", 14<<10), "Content-Length: 4000")
 		}},
-		{"nearly whole, from one address", 96, true, func(i int) string {
-			return post("Authorization: Bearer x", fmt.Sprintf("CF-Connecting-IP: 2001:db8::%d", i), "Content-Length: 262144") + strings.Repeat("x", 262000)
-		}},
+		{"nearly whole, from many addresses", 96, false, 10 << 20, func(i int) string { return from(manyNetworks, i, large...) + nearlyWhole }},
+		{"nearly whole, from one address", 96, true, 2 << 20, func(i int) string { return from(oneNetwork, i+1, large...) + nearlyWhole }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, faults)
+			held := func() int { return number(t, s, "/faults/held") }
 			b := besiege(t, s, tt.connections, tt.trickle, tt.opening)
+			waitUntil(t, "the counting of what has arrived", func() bool { return held() >= tt.least })
 			if tt.trickle {
 				waitUntil(t, "the first bytes", func() bool { return int(b.sent.Load()) >= tt.connections })
 			}
 			b.serves(s, 60, githubCall, "CF-Connecting-IP: 192.0.2.1")
 			b.serves(s, 20, `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"pad":"`+strings.Repeat("x", 200<<10)+`"}}`, "CF-Connecting-IP: 192.0.2.1")
-			if held := number(t, s, "/faults/held"); held > 12<<20 {
+			if open := int(b.open.Load()); open < tt.connections*9/10 {
+				t.Errorf("%d connections are open at the end of the calls", open)
+			}
+			if held := held(); held > 12<<20 || tt.name == "nearly whole, from one address" && held > 3<<20 {
 				t.Errorf("%d bytes are held", held)
 			}
 			if current, retiring := memory(t, s); current+retiring > maxIsolateBytes {
@@ -141,6 +164,8 @@ func TestStalledBodies(t *testing.T) {
 			if !tt.trickle {
 				waitUntil(t, "the end of those that sent nothing", func() bool { return int(b.ended.Load()) >= tt.connections })
 			}
+			b.lift()
+			waitUntil(t, "the giving back", func() bool { return held() == 0 })
 		})
 	}
 }
@@ -169,8 +194,8 @@ func TestOneAddressLeavesRoom(t *testing.T) {
 	}
 }
 
-// TestStrangersLeaveRoom: requests without a token that wait, of any number of
-// addresses, leave room for calls that have one.
+// TestStrangersLeaveRoom: requests that are no calls and wait, of any number of
+// addresses, with or without the header of those who call, leave room for calls.
 func TestStrangersLeaveRoom(t *testing.T) {
 	s := start(t, faults)
 	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathSSH, Kind: vouchtest.FaultHang}); err != nil {
@@ -178,7 +203,7 @@ func TestStrangersLeaveRoom(t *testing.T) {
 	}
 	t.Cleanup(s.Vouch.ClearFaults)
 	b := besiege(t, s, 600, false, func(i int) string {
-		return fmt.Sprintf("GET /faults/wait?url=%s HTTP/1.1\r\nHost: HOST\r\nCF-Connecting-IP: 2001:db8:%x::1\r\n\r\n", url.QueryEscape(s.VouchURL+pathSSH), i)
+		return strangersWait(s, fmt.Sprintf("2001:db8:%x::1", i), "Authorization: Bearer x")
 	})
 	waitUntil(t, "the waiting strangers", func() bool { return s.Vouch.Count(pathSSH) >= 128 })
 	b.serves(s, 40, githubCall, "CF-Connecting-IP: 192.0.2.1")
@@ -187,6 +212,34 @@ func TestStrangersLeaveRoom(t *testing.T) {
 	}
 	if a := send(t, "GET", s.Worker.URL+"/healthz", "", "CF-Connecting-IP: 192.0.2.1"); a.status != 503 || a.header.Get("Retry-After") == "" {
 		t.Errorf("one more stranger: %d %s", a.status, a.body)
+	}
+}
+
+// strangersWait is a request that is no call and waits for as long as Vouch does.
+func strangersWait(s *stack.Stack, address, header string) string {
+	return fmt.Sprintf("GET /faults/wait?path=/mcp&url=%s HTTP/1.1\r\nHost: HOST\r\n%s\r\nCF-Connecting-IP: %s\r\n\r\n", url.QueryEscape(s.VouchURL+pathSSH), header, address)
+}
+
+// TestOneStrangerLeavesRoom: strangers of one address leave room for those of
+// others, who want to sign in.
+func TestOneStrangerLeavesRoom(t *testing.T) {
+	s := start(t, faults)
+	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathSSH, Kind: vouchtest.FaultHang}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Vouch.ClearFaults)
+	besiege(t, s, 200, false, func(i int) string { return strangersWait(s, "192.0.2.7", "X-Number: 1") })
+	waitUntil(t, "the waiting strangers", func() bool { return s.Vouch.Count(pathSSH) >= 32 })
+	for range 20 {
+		if a := send(t, "GET", s.Worker.URL+"/healthz", "", "CF-Connecting-IP: 192.0.2.1"); a.status != 200 {
+			t.Errorf("a stranger of another address: %d %s", a.status, a.body)
+		}
+	}
+	if a := send(t, "GET", s.Worker.URL+"/healthz", "", "CF-Connecting-IP: 192.0.2.7"); a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("one more of the address: %d %s", a.status, a.body)
+	}
+	if n := s.Vouch.Count(pathSSH); n > 32 {
+		t.Errorf("%d strangers of one address wait at once", n)
 	}
 }
 

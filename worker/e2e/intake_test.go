@@ -1,0 +1,251 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mcp-credential-broker/worker/stack"
+)
+
+// An upload is a request of a signed-in person whose body is sent part by part.
+type upload struct {
+	t    *testing.T
+	conn net.Conn
+	body string // what is still to be sent
+}
+
+// begin sends the head of a ping with a body of n bytes.
+func begin(t *testing.T, s *stack.Stack, path string, n int, headers ...string) *upload {
+	t.Helper()
+	u, err := url.Parse(s.MCP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	headers = append(headers, "Authorization: Bearer "+s.Token(), fmt.Sprintf("Content-Length: %d", n))
+	head := strings.ReplaceAll(strings.Replace(post(headers...), "/mcp", path, 1), "HOST", u.Host)
+	if _, err := io.WriteString(conn, head); err != nil {
+		t.Fatal(err)
+	}
+	return &upload{t, conn, paddedPing(n)}
+}
+
+// paddedPing is a ping of exactly n bytes.
+func paddedPing(n int) string {
+	const before, after = `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"pad":"`, `"}}`
+	return before + strings.Repeat("x", n-len(before)-len(after)) + after
+}
+
+// send sends the next n bytes.
+func (u *upload) send(n int) {
+	u.t.Helper()
+	if _, err := io.WriteString(u.conn, u.body[:n]); err != nil {
+		u.t.Fatal(err)
+	}
+	u.body = u.body[n:]
+}
+
+// answer reads the status of the answer.
+func (u *upload) answer() int {
+	u.t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(u.conn), nil)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// TestSlowUploadSurvives: who sends a large body slowly keeps what has arrived of
+// it, although strangers come later and send more than there is room for.
+func TestSlowUploadSurvives(t *testing.T) {
+	tests := []struct {
+		name  string
+		waves [2]int // connections
+		least int    // bytes held by the first wave
+		bytes int    // of each connection
+		from  int    // so many networks
+	}{
+		{"many that send nearly all", [2]int{40, 24}, 10 << 20, 262000, 64},
+		{"many that send little", [2]int{300, 300}, 300 << 10, 1000, 8},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, faults)
+			held := func() int { return number(t, s, "/faults/held") }
+			u := begin(t, s, "/mcp", 200_000, "CF-Connecting-IP: 192.0.2.1")
+			u.send(50_000)
+			waitUntil(t, "the first part", func() bool { return held() >= 50_000 })
+			for i, connections := range tt.waves {
+				b := besiege(t, s, connections, false, func(n int) string {
+					address := fmt.Sprintf("CF-Connecting-IP: 2001:db8:%x::1", (i*tt.waves[0]+n)%tt.from)
+					return post("Authorization: Bearer x", address, "Content-Length: 262144") + strings.Repeat("x", tt.bytes)
+				})
+				waitUntil(t, "the bodies of others", func() bool { return int(b.idled.Load()) >= connections && (i > 0 || held() >= tt.least) })
+			}
+			u.send(150_000)
+			if status := u.answer(); status != 200 {
+				t.Errorf("status %d", status)
+			}
+		})
+	}
+}
+
+// TestBodiesInTime: a body may take longer than it may idle, but not for ever.
+func TestBodiesInTime(t *testing.T) {
+	s := start(t, faults)
+	const parts, pace = 16, 400 * time.Millisecond
+	slow, endless, small := begin(t, s, "/mcp", parts*1000), begin(t, s, "/mcp", 200_000), begin(t, s, "/mcp", 4000)
+	ended := make(chan int, 2)
+	for _, u := range []*upload{endless, small} {
+		go func() {
+			resp, err := http.ReadResponse(bufio.NewReader(u.conn), nil)
+			if err != nil {
+				ended <- 0
+				return
+			}
+			ended <- resp.StatusCode
+		}()
+	}
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for i, over := 0, 0; over < 2; i++ {
+		if i < parts {
+			slow.send(1000)
+		}
+		if i == parts {
+			if status := slow.answer(); status != 200 {
+				t.Errorf("an upload of %s: status %d", parts*pace, status)
+			}
+		}
+		// Not by send: the Worker ends these two.
+		_, _ = io.WriteString(endless.conn, "{")
+		_, _ = io.WriteString(small.conn, "{")
+		select {
+		case status := <-ended:
+			over++
+			if status != http.StatusRequestTimeout {
+				t.Errorf("a body without an end: status %d", status)
+			}
+		case <-tick.C:
+		}
+		if i > 60 {
+			t.Fatal("a body without an end is read on and on")
+		}
+	}
+	waitUntil(t, "the giving back", func() bool { return number(t, s, "/faults/held") == 0 })
+}
+
+// TestBodyLimits: a body may be as long as its request may have it, told or in
+// chunks, and no byte longer.
+func TestBodyLimits(t *testing.T) {
+	s := start(t, faults)
+	token := s.Token()
+	const limit = 256 << 10
+	tests := []struct {
+		name    string
+		bytes   int
+		refused bool
+	}{
+		{"a small call", 4 << 10, false},
+		{"more than small", 4<<10 + 1, false},
+		{"the largest call", limit, false},
+		{"one more", limit + 1, true},
+		{"more than a part", limit + 100<<10, true},
+	}
+	for _, tt := range tests {
+		for _, told := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, told %v", tt.name, told), func(t *testing.T) {
+				var body io.Reader = strings.NewReader(paddedPing(tt.bytes))
+				if !told {
+					body = struct{ io.Reader }{body}
+				}
+				req, err := http.NewRequestWithContext(t.Context(), "POST", s.MCP, body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + token}}
+				resp, err := noRedirect.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				want := 200
+				if tt.refused {
+					want = 413
+				}
+				if resp.StatusCode != want {
+					t.Errorf("status %d", resp.StatusCode)
+				}
+			})
+		}
+	}
+	if n := number(t, s, "/faults/held"); n != 0 {
+		t.Errorf("%d bytes are held at the end", n)
+	}
+}
+
+// TestOthersAreReadLess: what is no call is answered as soon as it is longer than
+// such a request may be, although a token is with it and more is announced.
+func TestOthersAreReadLess(t *testing.T) {
+	s := start(t, faults)
+	for _, path := range []string{"/oauth/register?/mcp", "/", "/mcp/other"} {
+		u := begin(t, s, path, 200_000)
+		u.send(20_000)
+		if status := u.answer(); status != 404 && status != 405 {
+			t.Errorf("%s: status %d", path, status)
+		}
+	}
+}
+
+// TestNetworks: one customer's addresses are one network, however they are
+// written.
+func TestNetworks(t *testing.T) {
+	root, err := stack.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := stack.Node(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ address, want string }{
+		{"192.0.2.1", "192.0.2.1"},
+		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2"},
+		{"2001:db8:1:2::", "2001:db8:1:2"},
+		{"2001:db8:1:2::ffff", "2001:db8:1:2"},
+		{"2001:db8::3:4:5:6", "2001:db8:0:0"},
+		{"2001:db8::1", "2001:db8:0:0"},
+		{"2001:db8:1::4:5:6", "2001:db8:1:0"},
+		{"::1", "0:0:0:0"},
+		{"::", "0:0:0:0"},
+		{"", ""},
+	}
+	script := `import { networkOf } from "` + filepath.ToSlash(filepath.Join(root, "build", "intake.mjs")) + `";
+for (const address of process.argv.slice(1)) console.log(networkOf(address));
+console.log(networkOf(null));`
+	args := []string{"--input-type=module", "--eval", script, "--"}
+	want := ""
+	for _, tt := range tests {
+		args = append(args, tt.address)
+		want += tt.want + "\n"
+	}
+	out, err := exec.CommandContext(t.Context(), node, args...).CombinedOutput()
+	if err != nil || string(out) != want+"\n" {
+		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
+	}
+}
