@@ -107,6 +107,27 @@ func TestOriginAdvice(t *testing.T) {
 	}
 }
 
+// TestRequestHeaders: what is echoed are names of headers, and few.
+func TestRequestHeaders(t *testing.T) {
+	for asked, echoed := range map[string]bool{
+		"authorization, mcp-param-x": true,
+		"X_1":                        true,
+		strings.Repeat("a", 1024):    true,
+		"":                           false,
+		strings.Repeat("a", 1025):    false,
+		"a\r\nSet-Cookie: b=c":       false,
+		"*":                          false,
+		"authorization; q=1":         false,
+		"<script>":                   false,
+		"authoriz\u00e4tion":         false,
+	} {
+		got := requestHeaders(&http.Request{Header: http.Header{"Access-Control-Request-Headers": {asked}}})
+		if (got == asked) != echoed || !echoed && got != defaultRequestHeaders {
+			t.Errorf("%.40q is echoed as %.40q", asked, got)
+		}
+	}
+}
+
 // TestRequestIDOf: what goes into log lines and pages is an id, whatever stands in
 // the header.
 func TestRequestIDOf(t *testing.T) {

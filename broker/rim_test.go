@@ -75,6 +75,17 @@ func TestEveryAnswerCanBeRead(t *testing.T) {
 	}
 }
 
+// TestForeignPagesMayNotCall: what a page of another origin asks is refused before its
+// token is looked at, and the refusal says what helps.
+func TestForeignPagesMayNotCall(t *testing.T) {
+	for origin, may := range map[string]bool{"https://evil.example": false, "null": false, "chrome-extension://abcdef": false, "https://claude.ai": true, "https://broker.example": true} {
+		resp := ask(t, relaying, "POST", "https://broker.example/mcp", map[string]string{"Origin": origin, "Authorization": "Bearer x.y.z"})
+		if status := map[bool]int{true: 401, false: 403}[may]; resp.StatusCode != status || !may && resp.Header.Get("WWW-Authenticate") != "" {
+			t.Errorf("%s: status %d", origin, resp.StatusCode)
+		}
+	}
+}
+
 // TestPlainHTTP: a broker whose audience is https is not there by http, whatever is
 // asked and with whatever token, and tells browsers so.
 func TestPlainHTTP(t *testing.T) {
