@@ -21,26 +21,35 @@ func list(t *testing.T) json.RawMessage {
 	return newBench(t, vouchtest.Options{}, nil).post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 }
 
-// TestToolsList holds the list to a golden file: clients cache it, and models
-// read it, so that no change goes unnoticed.
+// TestToolsList holds the lists to golden files: clients cache them, and models read
+// them, so that no change goes unnoticed. Relay mode without a policy is the published
+// guide, sign-in mode has all seven tools.
 func TestToolsList(t *testing.T) {
-	var got bytes.Buffer
-	if err := json.Indent(&got, list(t), "", "  "); err != nil {
+	b := newSignInBench(t)
+	_, text := post(t, b.url, b.signIn(t), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+	var answer struct{ Result json.RawMessage }
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
 		t.Fatal(err)
 	}
-	got.WriteByte('\n')
-	path := filepath.Join("testdata", "tools-list.json")
-	if *update {
-		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+	for name, list := range map[string]json.RawMessage{"tools-list.json": list(t), "tools-list-sign-in.json": answer.Result} {
+		var got bytes.Buffer
+		if err := json.Indent(&got, list, "", "  "); err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("the list is not that of %s; if it should change, run go test ./broker -update\n%s", path, got.Bytes())
+		got.WriteByte('\n')
+		path := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Bytes(), want) {
+			t.Errorf("the list is not that of %s; if it should change, run go test ./broker -update\n%s", path, got.Bytes())
+		}
 	}
 }
 
