@@ -2,7 +2,6 @@ package authserver
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"strings"
 
@@ -74,7 +73,7 @@ func (c Config) toUnasked(fault *refusal, req *request) *refusal {
 // readRest checks what is not the client's identity.
 func (s *Server) readRest(query params, req *request) *refusal {
 	responseType, mode := query.get("response_type"), query.get("response_mode")
-	challenge, err := base64.RawURLEncoding.Strict().DecodeString(query.get("code_challenge"))
+	challenge, badChallenge := readChallenge(query.get("code_challenge"), query.get("code_challenge_method"))
 	if req.asked = ParseScopes(query.get("scope")); req.asked == 0 {
 		// Clients also ask for what other servers have, "openid" above all: who asks
 		// for nothing that there is has asked for nothing (RFC 6749 section 3.3).
@@ -91,14 +90,12 @@ func (s *Server) readRest(query params, req *request) *refusal {
 		return invalid("unsupported_response_type", "Only the response type code is served.")
 	case mode != "" && mode != "query":
 		return invalid("invalid_request", "Only the response mode query is served.")
-	case query.get("code_challenge_method") != "S256": // absent means plain (RFC 7636 section 4.3)
-		return invalid("invalid_request", "PKCE with code_challenge_method S256 is required.")
-	case err != nil || len(challenge) != len(req.challenge):
-		return invalid("invalid_request", "The parameter code_challenge must be a SHA-256 in base64url.")
+	case badChallenge != nil:
+		return badChallenge
 	case !s.Config.isOurs(query["resource"]):
 		return invalid("invalid_target", "Tokens are issued for "+s.Config.Resource+" only.")
 	}
-	req.challenge = hash(challenge)
+	req.challenge = challenge
 	return nil
 }
 

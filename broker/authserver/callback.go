@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 )
 
 const (
@@ -135,10 +134,4 @@ func (s *Server) finish(t *transaction, query params) (*answer, error) {
 		return nil, asRefusal(err).to(&t.request)
 	}
 	return &answer{status: http.StatusSeeOther, location: s.backTo(&t.request, parameter{"code", sealed})}, nil
-}
-
-// isVerifier reports whether a client's PKCE verifier has the form of RFC 7636
-// section 4.1.
-func isVerifier(text string) bool {
-	return len(text) >= 43 && len(text) <= 128 && strings.Trim(text, alphanumeric+"-._~") == ""
 }

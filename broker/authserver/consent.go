@@ -2,10 +2,7 @@ package authserver
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
@@ -43,7 +40,7 @@ func (s *Server) consent(ctx context.Context, r *http.Request, e *Event) (*answe
 
 func newTrip(browser hash, now time.Time) trip {
 	t := trip{browser: browser, id: transactionID(now), pushed: now}
-	_, _ = rand.Read(t.verifier[:]) // never fails
+	t.verifier = newVerifier()
 	return t
 }
 
@@ -105,14 +102,3 @@ func (s *Server) readOwnForm(r *http.Request, purpose string, decode func([]byte
 
 // equal compares in constant time.
 func equal(a, b hash) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
-
-// verifierText is our PKCE verifier as it is sent (RFC 7636 section 4.1).
-func verifierText(raw [verifierBytes]byte) string {
-	return base64.RawURLEncoding.EncodeToString(raw[:])
-}
-
-// challengeOf is the S256 challenge of a verifier (RFC 7636 section 4.2).
-func challengeOf(verifier string) string {
-	sum := sha256.Sum256([]byte(verifier))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}

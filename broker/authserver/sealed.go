@@ -27,8 +27,6 @@ const (
 	// payloadVersion is the first byte of each payload. A new layout needs a new
 	// one, so that values which an older version sealed are refused, not misread.
 	payloadVersion = 2
-
-	verifierBytes = 32
 )
 
 var errPayload = errors.New("sealed payload is malformed")

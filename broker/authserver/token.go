@@ -146,13 +146,12 @@ func (s *Server) openCode(form params) (*code, error) {
 	if err := c.decode(payload); err != nil {
 		return nil, bad.because(err)
 	}
-	challenge := sha256.Sum256([]byte(verifier))
 	switch {
 	case !equal(sha256.Sum256([]byte(id)), c.clientIDHash):
 		return nil, bad.because(errOtherClient)
 	case redirectURI != "" && !equal(sha256.Sum256([]byte(redirectURI)), c.redirectURIHash):
 		return nil, bad.because(errOtherRedirect)
-	case !isVerifier(verifier) || !equal(challenge, c.challenge):
+	case !fits(verifier, c.challenge):
 		return nil, bad.because(errOtherVerifier)
 	}
 	return c, nil
