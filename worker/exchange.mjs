@@ -39,7 +39,7 @@ export class Exchange {
 
   // restart ends the exchange when the program has ended before it could answer.
   restart() {
-    this.end(unavailable("the broker is restarting; try again in a second"));
+    this.end(unavailable(this.request, "the broker is restarting; try again in a second"));
   }
 
   end(response) {

@@ -37,7 +37,7 @@ function relieve(readers, bytes) {
   }
 }
 
-const late = () => refusal(408, "the request did not arrive in time; send it again", { "Retry-After": "1" });
+const late = (request) => refusal(request, 408, "the request did not arrive in time; send it again", { "Retry-After": "1" });
 
 // networkOf is what one customer has of addresses: one of IPv4, or a /64 of IPv6. Without Cloudflare in front there is
 // no address, and all are one network, which has no bound of its own.
@@ -70,18 +70,18 @@ export class Visit {
   // read returns the body, cut off soon after the most that it may have, so that Go sees what is too large; null for none; or
   // an answer that refuses the request.
   async read() {
-    if (this.head.length > maxHeadBytes) return refusal(431, "the headers of this request are larger than 16 KiB; send less in them");
+    if (this.head.length > maxHeadBytes) return refusal(this.request, 431, "the headers of this request are larger than 16 KiB; send less in them");
     if (!this.request.body) return null;
     readers.add(this);
     this.count(ownBytes + this.head.length);
     const told = Number(this.request.headers.get("Content-Length"));
     if (told > 0 && told <= smallBytes) {
       const body = await within(idleMs, this.request.arrayBuffer());
-      if (!body) return late();
-      return readers.delete(this) ? new Uint8Array(body) : busy();
+      if (!body) return late(this.request);
+      return readers.delete(this) ? new Uint8Array(body) : busy(this.request);
     }
-    if (!(await this.readParts())) return late();
-    return readers.delete(this) ? joined(this.parts) : busy();
+    if (!(await this.readParts())) return late(this.request);
+    return readers.delete(this) ? joined(this.parts) : busy(this.request);
   }
 
   // readParts reads on when this has given way, for its client to get to read the answer.

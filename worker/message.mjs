@@ -61,15 +61,17 @@ function pairsOf(lines, from) {
   return pairs;
 }
 
-// refusal is an answer without Go. It holds nothing of the request, so any page may read it.
-export function refusal(status, error, retry = {}) {
-  const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After", "Cache-Control": "no-store", ...retry };
+// refusal is an answer without Go. Of the request it holds the name that Cloudflare gave it, so any page may read it.
+export function refusal(request, status, error, retry = {}) {
+  const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After, X-Request-Id", "Cache-Control": "no-store", ...retry };
+  const ray = request.headers.get("CF-Ray");
+  if (ray) headers["X-Request-Id"] = ray;
   return Response.json({ error, status }, { status, headers });
 }
 
 // unavailable is the answer to a request that may come again in a second.
-export function unavailable(error) {
-  return refusal(503, error, { "Retry-After": "1" });
+export function unavailable(request, error) {
+  return refusal(request, 503, error, { "Retry-After": "1" });
 }
 
-export const busy = () => unavailable("the broker is busy; try again in a second");
+export const busy = (request) => unavailable(request, "the broker is busy; try again in a second");

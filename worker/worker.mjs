@@ -23,7 +23,7 @@ function admit(env) {
   try {
     program ??= new Program(env, inspect);
   } catch (error) {
-    console.error(`${error}`);
+    console.error(JSON.stringify({ event: "panic", time: new Date(), reason: `${error}` }));
   }
   return program;
 }
@@ -34,7 +34,7 @@ async function answer(request, env) {
     const body = await visit.read();
     if (body instanceof Response) return body;
     const admitted = visit.crowded() ? undefined : admit(env);
-    if (!admitted) return busy();
+    if (!admitted) return busy(request);
     const exchange = new Exchange(admitted, request, env);
     const answer = exchange.handle(visit.head, body);
     if (answer) return answer;

@@ -203,7 +203,7 @@ func TestProgramExits(t *testing.T) {
 	}
 	waitUntil(t, "the upstream calls", func() bool { return s.Vouch.Count(pathGitHub) == inFlight })
 	restarting := func(a answer) bool { return a.status == 503 && a.header.Get("Retry-After") == "1" }
-	if a := send(t, "GET", s.Worker.URL+"/faults/exit", ""); !restarting(a) {
+	if a := send(t, "GET", s.Worker.URL+"/faults/exit", "", "Cf-Ray: 8f1e2d3c4b5a6978-FRA"); !restarting(a) || a.header.Get("X-Request-Id") != "8f1e2d3c4b5a6978-FRA" {
 		t.Errorf("the request that ended the program: %d %s", a.status, a.body)
 	}
 	s.Vouch.ClearFaults()
