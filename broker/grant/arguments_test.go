@@ -5,11 +5,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidwall/gjson"
 
+	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/policy"
+	"mcp-credential-broker/broker/policy/policytest"
 )
 
 // runs calls a tool of a desk and returns the result, and its text if it is an error.
@@ -151,5 +154,35 @@ func TestClientNames(t *testing.T) {
 		if got := (*lines)[len(*lines)-1].ClientName; got != tt.want {
 			t.Errorf("%q and %q are logged as %q, want %q", tt.token, tt.call, got, tt.want)
 		}
+	}
+}
+
+// TestWhoamiTellsWhatIs: each member by itself, as the token has it.
+func TestWhoamiTellsWhatIs(t *testing.T) {
+	d, _, _ := wired(t, nil)
+	who := ada()
+	who.Email, who.Granted = "ada@example.com", authserver.ScopeGitHub
+	for _, tt := range []struct {
+		change func()
+		want   string
+	}{
+		{func() {}, `{"sub":"ada","email":"ada@example.com","email_verified":false,"scopes":["github"]}`},
+		{func() { who.Expires, who.AuthTime = agreeTime.Add(time.Hour), agreeTime }, `{"sub":"ada","email":"ada@example.com","email_verified":false,"expires":"2026-11-25T13:00:00Z","signed_in_with_key":"2026-11-25T12:00:00Z","scopes":["github"]}`},
+	} {
+		tt.change()
+		r, _ := runs(t, d, who, "whoami", `{}`)
+		if text, err := json.Marshal(r.Structured); err != nil || string(text) != tt.want {
+			t.Errorf("%s, %v, want %s", text, err, tt.want)
+		}
+	}
+}
+
+// TestListAccessTellsTheTerms: who must approve, and to whom it is sealed.
+func TestListAccessTellsTheTerms(t *testing.T) {
+	d, _, _ := wired(t, compiled(t, `{"version": 1, "mode": "enforce", "rules": [{"id": "all", "allow": {"ssh": true}, "approve": "touch", "approvers": ["boss@example.com"], "delivery": "sealed", "recipients": ["`+policytest.Recipient+`"]}]}`))
+	r, _ := runs(t, d, ada(), "list-access", `{}`)
+	want := `{"access":[{"tool":"get-ssh-certificate","rule":"all","approval":"touch","approvers":["boss@example.com"],"delivery":"sealed","recipients":["` + policytest.Recipient + `"]}]}`
+	if text, err := json.Marshal(r.Structured); err != nil || string(text) != want {
+		t.Errorf("%s, %v, want %s", text, err, want)
 	}
 }
