@@ -41,6 +41,10 @@ func run(m *testing.M) int {
 		stack.StopAll()
 		os.Exit(1)
 	}()
+	if err := allowConnections(); err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		return 1
+	}
 	shared.printed = &output{}
 	s, err := stack.Start(context.Background(), stack.Config{Worker: stack.WorkerConfig{Output: shared.printed}})
 	if err != nil {
@@ -50,6 +54,22 @@ func run(m *testing.M) int {
 	defer s.Stop()
 	shared.Stack = s
 	return m.Run()
+}
+
+// allowConnections lets this process and each Worker that it starts have as many
+// connections as the attacks of strangers_test.go want. Go raises the limit for
+// itself alone unless it is told to.
+func allowConnections() error {
+	const wanted = 4096
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return err
+	}
+	if files.Max < wanted {
+		return fmt.Errorf("the tests open up to %d files, and this system allows %d: raise the hard limit (ulimit -Hn)", wanted, files.Max)
+	}
+	files.Cur = wanted
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
 }
 
 // start starts a stack of the test's own, in workerd without wrangler.
