@@ -70,7 +70,8 @@ export class Visit {
   // read returns the body, cut off soon after the most that it may have, so that Go sees what is too large; null for none; or
   // an answer that refuses the request.
   async read() {
-    if (this.head.length > maxHeadBytes) return refusal(this.request, 431, "the headers of this request are larger than 16 KiB; send less in them");
+    if (this.head.length > maxHeadBytes)
+      return refusal(this.request, 431, "the headers of this request are larger than 16 KiB; send less in them");
     if (!this.request.body) return null;
     readers.add(this);
     this.count(ownBytes + this.head.length);
@@ -89,7 +90,7 @@ export class Visit {
     this.end = Date.now() + bodyMs;
     const reader = this.request.body.getReader();
     try {
-      for (let length = 0; length <= (this.isCall ? maxCallBytes : maxOtherBytes); ) {
+      for (let length = 0; length <= (this.isCall ? maxCallBytes : maxOtherBytes);) {
         const part = await within(Math.min(idleMs, this.end - Date.now()), reader.read());
         if (!part) return false;
         if (part.done) break;
@@ -113,7 +114,10 @@ export class Visit {
     this.heard = Date.now();
     this.take(bytes);
     if (this.network && this.share.bytes > maxHeldOfOne)
-      relieve([...readers].filter((visit) => visit.share === this.share), this.share.bytes - maxHeldOfOne * 0.875);
+      relieve(
+        [...readers].filter((visit) => visit.share === this.share),
+        this.share.bytes - maxHeldOfOne * 0.875,
+      );
     if (total.bytes > maxHeldBytes) relieve([...readers], total.bytes - maxHeldBytes * 0.875);
   }
 

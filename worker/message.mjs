@@ -19,7 +19,7 @@ export async function readAll(response, maxBytes) {
   const parts = [];
   let length = 0;
   const reader = response.body?.getReader();
-  for (let part; reader && length <= maxBytes && !(part = await reader.read()).done; ) {
+  for (let part; reader && length <= maxBytes && !(part = await reader.read()).done;) {
     parts.push(part.value);
     length += part.value.length;
   }
@@ -63,7 +63,12 @@ function pairsOf(lines, from) {
 
 // refusal is an answer without Go. Of the request it holds the name that Cloudflare gave it, so any page may read it.
 export function refusal(request, status, error, retry = {}) {
-  const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After, X-Request-Id", "Cache-Control": "no-store", ...retry };
+  const headers = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
+    "Cache-Control": "no-store",
+    ...retry,
+  };
   const ray = request.headers.get("CF-Ray");
   if (ray) headers["X-Request-Id"] = ray;
   return Response.json({ error, status }, { status, headers });

@@ -23,9 +23,15 @@ export class Program {
     // A timer of the Go runtime's own (its scavenger) must not fire inside a stranger's request. Go looks at its timers whenever it is entered.
     this.go.importObject.gojs["runtime.scheduleTimeoutEvent"] = (sp) => this.go.mem.setInt32((sp >>> 0) + 16, 1, true);
     this.go.importObject.gojs["runtime.clearTimeoutEvent"] = () => {};
-    const instance = new WebAssembly.Instance(app, { ...this.go.importObject, workers: { ready: () => (ready = true) }, bridge: this.bridge() });
+    const instance = new WebAssembly.Instance(app, {
+      ...this.go.importObject,
+      workers: { ready: () => (ready = true) },
+      bridge: this.bridge(),
+    });
     this.exports = instance.exports;
-    for (const name of imports) if (typeof this.exports[name] !== "function") throw new Error(`the Go program exports no ${name}: it was built with a Go that the bridge does not know`);
+    for (const name of imports)
+      if (typeof this.exports[name] !== "function")
+        throw new Error(`the Go program exports no ${name}: it was built with a Go that the bridge does not know`);
     this.memory = this.exports.mem;
     this.bytes = new Uint8Array(this.memory.buffer);
     const context = { env: { ...env, POLICY: env.POLICY || policy }, binding: {}, inspect }; // binding is what package workers wants
@@ -44,7 +50,8 @@ export class Program {
         this.exchanges.get(id).fetch(call, cancellable, timeoutMs, maxBytes, text(head, headLength), copy(body, bodyLength)),
       ecdsa: (call, key, material, materialLength, signature, signatureLength, message, messageLength) =>
         this.current.ecdsa(call, key, copy(material, materialLength), copy(signature, signatureLength), copy(message, messageLength)),
-      limit: (id, call, binding, bindingLength, key, keyLength) => this.exchanges.get(id).limit(call, text(binding, bindingLength), text(key, keyLength)),
+      limit: (id, call, binding, bindingLength, key, keyLength) =>
+        this.exchanges.get(id).limit(call, text(binding, bindingLength), text(key, keyLength)),
       log: (line, length) => console.log(text(line, length)),
     };
   }

@@ -56,6 +56,10 @@ func runLint(ctx context.Context) error {
 			return fmt.Errorf("staticcheck: %w\n%s", err, out)
 		}
 	}
+	step("Looking for JavaScript that is not formatted")
+	if err := checkFormat(ctx, root); err != nil {
+		return err
+	}
 	step("Reading the Worker's modules with the TypeScript compiler")
 	if err := checkScripts(ctx, root); err != nil {
 		return err

@@ -18,6 +18,26 @@ import (
 // what the compiler guesses of those proves nothing.
 var scriptFault = regexp.MustCompile(`error TS([156]\d\d\d|2304|2305|2307|2451|2552|2554|2588):`)
 
+// checkFormat has prettier look at all JavaScript and TypeScript here, in the width
+// that package.json names. What it finds, "npx prettier --write" of the file mends.
+func checkFormat(ctx context.Context, root string) error {
+	prettier := filepath.Join(root, "node_modules", "prettier", "bin", "prettier.cjs")
+	if _, err := os.Stat(prettier); err != nil {
+		return errors.New("prettier is not installed yet: run make tools first")
+	}
+	node, err := stack.Node(root)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, node, prettier, "--list-different", "worker/**/*.{mjs,ts}")
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("not as prettier writes it; run npx prettier --write on:\n%s", out)
+	}
+	return nil
+}
+
 // checkScripts has the TypeScript compiler read the Worker's modules.
 func checkScripts(ctx context.Context, root string) error {
 	compiler := filepath.Join(root, "node_modules", "typescript", "bin", "tsc")

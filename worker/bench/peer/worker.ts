@@ -17,7 +17,10 @@ const upstreamTimeoutMs = 8_000;
 
 // A Refusal is what the client learns of a call that brought nothing.
 class Refusal extends Error {
-  constructor(message: string, readonly status: number) {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
     super(message);
   }
 }

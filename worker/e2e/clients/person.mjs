@@ -10,16 +10,24 @@ const maxPages = 10;
  */
 export async function signIn(address, end, tick) {
   let boxes = [];
-  const query = await walk(address, (url) => (url?.href.startsWith(end + '?') ? url.searchParams : undefined), (text) => {
-    boxes = [...text.matchAll(/type="checkbox" name="scope" value="([\w:]+)"/g)].map((m) => m[1]);
-    return boxes.filter((box) => tick.includes(box)).map((box) => ['scope', box]);
-  });
+  const query = await walk(
+    address,
+    (url) => (url?.href.startsWith(end + "?") ? url.searchParams : undefined),
+    (text) => {
+      boxes = [...text.matchAll(/type="checkbox" name="scope" value="([\w:]+)"/g)].map((m) => m[1]);
+      return boxes.filter((box) => tick.includes(box)).map((box) => ["scope", box]);
+    },
+  );
   return { query, boxes };
 }
 
 /** Opens the link of an approval, touches the key, and returns the code. */
 export function approve(link) {
-  return walk(link, (_, text) => /<pre class="code">([A-Z2-7-]+)<\/pre>/.exec(text)?.[1], () => []);
+  return walk(
+    link,
+    (_, text) => /<pre class="code">([A-Z2-7-]+)<\/pre>/.exec(text)?.[1],
+    () => [],
+  );
 }
 
 /**
@@ -32,7 +40,7 @@ async function walk(address, arrived, fill) {
   for (let page = 0; page < maxPages; page++) {
     const response = await visit(next, cookies);
     const text = await response.text();
-    const location = response.headers.get('location');
+    const location = response.headers.get("location");
     const target = location ? new URL(location, next.url) : undefined;
     const found = arrived(target, text);
     if (found) return found;
@@ -42,22 +50,22 @@ async function walk(address, arrived, fill) {
     }
     const sealed = /<input type="hidden" name="request" value="([^"]+)">/.exec(text);
     if (!response.ok || !sealed) throw new Error(`the way ended with status ${response.status} at ${next.url.pathname}`);
-    const form = new URLSearchParams({ request: sealed[1], decision: 'allow' });
+    const form = new URLSearchParams({ request: sealed[1], decision: "allow" });
     fill(text).forEach(([name, value]) => form.append(name, value));
     next = { url: new URL(next.url.pathname, next.url), form };
   }
-  throw new Error('the way went round in circles');
+  throw new Error("the way went round in circles");
 }
 
 async function visit({ url, form }, cookies) {
-  const own = [...cookies].filter(([key]) => key.startsWith(url.hostname + ' '));
-  const headers = { cookie: own.map(([key, value]) => key.split(' ')[1] + '=' + value).join('; ') };
+  const own = [...cookies].filter(([key]) => key.startsWith(url.hostname + " "));
+  const headers = { cookie: own.map(([key, value]) => key.split(" ")[1] + "=" + value).join("; ") };
   if (form) headers.origin = url.origin;
-  const response = await fetch(url, { method: form ? 'POST' : 'GET', headers, body: form, redirect: 'manual' });
+  const response = await fetch(url, { method: form ? "POST" : "GET", headers, body: form, redirect: "manual" });
   for (const line of response.headers.getSetCookie()) {
     const [pair, ...attributes] = line.split(/;\s*/);
     const [name, value] = pair.split(/=(.*)/);
-    const key = url.hostname + ' ' + name;
+    const key = url.hostname + " " + name;
     if (attributes.some((a) => /^max-age=0$/i.test(a))) cookies.delete(key);
     else cookies.set(key, value);
   }

@@ -1,7 +1,7 @@
 // A session of either TypeScript SDK, from sign-in to the last tool call.
 
-import { approve } from './person.mjs';
-import { Provider } from './provider.mjs';
+import { approve } from "./person.mjs";
+import { Provider } from "./provider.mjs";
 
 /**
  * Runs what the command line asks for: a JSON object of the MCP URL, calls
@@ -19,7 +19,7 @@ export async function run(open, Unauthorized) {
   const challenges = [];
   const watched = async (...request) => {
     const response = await fetch(...request);
-    const challenge = response.headers.get('www-authenticate');
+    const challenge = response.headers.get("www-authenticate");
     if (challenge) challenges.push(`${response.status} ${challenge}`);
     return response;
   };
@@ -52,5 +52,14 @@ export async function run(open, Unauthorized) {
   const version = session.version();
   await session.client.close();
   provider.close();
-  console.log(JSON.stringify({ version, tools: tools.map((tool) => tool.name), results, signIns: provider.signIns, challenges, asked: session.asked }));
+  console.log(
+    JSON.stringify({
+      version,
+      tools: tools.map((tool) => tool.name),
+      results,
+      signIns: provider.signIns,
+      challenges,
+      asked: session.asked,
+    }),
+  );
 }
