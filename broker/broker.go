@@ -26,6 +26,7 @@ import (
 	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/oauth"
+	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/sts"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouch"
@@ -50,6 +51,8 @@ type Environment struct {
 	// ToolLimiter bounds how often one person may have one tool's credentials. It may
 	// be nil, likewise.
 	ToolLimiter limit.Limiter
+	// ES256 makes and checks signatures. Nil is p256.Native.
+	ES256 p256.ES256
 	// Log takes one line of JSON, without a line end. It may be called
 	// concurrently.
 	Log func(line string)
@@ -73,9 +76,12 @@ type Broker struct {
 // invalid policy alone people can still sign in, and get nothing.
 func New(env Environment) (*Broker, error) {
 	config, fault := parseConfig(env.Getenv)
+	if config.Key != nil {
+		config.Key = config.Key.By(env.ES256)
+	}
 	out := upstream.Client{Fetcher: env.Fetcher, Now: env.Now}
 	verifier := oauth.NewVerifier(oauth.VerifierConfig{
-		Issuer: config.Issuer, AllowedClientIDs: config.AllowedClientIDs, Upstream: out, Now: env.Now,
+		Issuer: config.Issuer, AllowedClientIDs: config.AllowedClientIDs, Upstream: out, Now: env.Now, ES256: env.ES256,
 	})
 	b := &Broker{env: env, config: config, fault: fault, tokens: &authserver.AccessTokens{}}
 	if config.signsIn() {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/p256"
 )
 
@@ -15,7 +14,6 @@ import (
 // WebCrypto: about a tenth of the time that P-256 takes in Wasm. All else about
 // a token, the algorithm's place in the allow-list included, stays golang-jwt's.
 type webCryptoES256 struct {
-	*jwt.SigningMethodECDSA
 	keys map[any]hostKey // by the key that Go holds on to
 	last int32           // number of a hostKey
 }
@@ -30,16 +28,9 @@ type hostKey struct {
 // maxKeys bounds keys; a JWKS that rotates leaves old ones behind.
 const maxKeys = 64
 
-// registerES256 makes golang-jwt use it, in this process: the one package state
-// that the program changes, before it serves.
-func registerES256() {
-	method := &webCryptoES256{SigningMethodECDSA: jwt.SigningMethodES256, keys: map[any]hostKey{}}
-	jwt.RegisterSigningMethod(method.Alg(), func() jwt.SigningMethod { return method })
-}
-
-// VerifyES256 implements oauth.HostVerifier. It must be called from a request's
+// VerifyES256 implements p256.ES256. It must be called from a request's
 // own goroutine, which waits here.
-func (m *webCryptoES256) VerifyES256(message string, signature []byte, key *oauth.Key) error {
+func (m *webCryptoES256) VerifyES256(message string, signature []byte, key *p256.PublicKey) error {
 	if len(signature) != 64 {
 		return jwt.ErrECDSAVerification
 	}
@@ -57,7 +48,7 @@ func (m *webCryptoES256) VerifyES256(message string, signature []byte, key *oaut
 	return nil
 }
 
-// SignES256 implements p256.HostSigner. It must be called from a request's own
+// SignES256 implements p256.ES256. It must be called from a request's own
 // goroutine, which waits here.
 func (m *webCryptoES256) SignES256(message string, key *p256.Key) ([]byte, error) {
 	k, known := m.keys[key]

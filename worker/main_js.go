@@ -17,12 +17,12 @@ import (
 // main runs until the isolate ends. All that happens before Ready happens in
 // one turn, inside the first request.
 func main() {
-	registerES256()
 	handler, err := broker.New(broker.Environment{
 		Getenv:      cloudflare.Getenv,
 		Fetcher:     fetcher{},
 		Limiter:     newLimiter(),
 		ToolLimiter: newToolLimiter(),
+		ES256:       &webCryptoES256{keys: map[any]hostKey{}},
 		Now:         time.Now,
 		Log:         hostLog,
 	})

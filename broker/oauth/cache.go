@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/upstream"
 )
 
@@ -77,7 +78,7 @@ type keyCache struct {
 // An attempt marks a fetch that is under way.
 type attempt struct {
 	began    time.Time
-	fallback *Key // the stale key that the attempt's caller can do with, or nil
+	fallback *p256.PublicKey // the stale key that the attempt's caller can do with, or nil
 }
 
 // key returns the key that kid names, for a token issued at issued. It may make
@@ -85,7 +86,7 @@ type attempt struct {
 //
 // Errors: errUnknownKey when Vouch's set, asked later than the token was issued
 // or just now, lacks it; else *UnavailableError.
-func (c *keyCache) key(ctx context.Context, kid string, issued time.Time) (*Key, error) {
+func (c *keyCache) key(ctx context.Context, kid string, issued time.Time) (*p256.PublicKey, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &UnavailableError{RetryAfter: shortWait, Err: err}
 	}
@@ -101,7 +102,7 @@ func (c *keyCache) key(ctx context.Context, kid string, issued time.Time) (*Key,
 
 // consult finds the key in memory (with attempt and error nil), or makes the
 // caller the one who has to fetch (attempt not nil), or says why neither.
-func (c *keyCache) consult(kid string, issued time.Time) (*Key, *attempt, error) {
+func (c *keyCache) consult(kid string, issued time.Time) (*p256.PublicKey, *attempt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
@@ -150,7 +151,7 @@ func (c *keyCache) wait(now time.Time, unknownKid bool) time.Duration {
 }
 
 // settle takes in what the attempt mine brought and answers its caller.
-func (c *keyCache) settle(mine *attempt, kid string, keys keySet, fresh time.Duration, err error) (*Key, error) {
+func (c *keyCache) settle(mine *attempt, kid string, keys keySet, fresh time.Duration, err error) (*p256.PublicKey, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.attempts = slices.DeleteFunc(c.attempts, func(a *attempt) bool { return a == mine })

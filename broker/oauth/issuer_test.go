@@ -17,6 +17,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -83,6 +84,7 @@ func (i *issuer) verifier(allowedClients ...string) *Verifier {
 		AllowedClientIDs: allowedClients,
 		Upstream:         upstream.Client{Fetcher: i, Now: i.clock.now},
 		Now:              i.clock.now,
+		ES256:            p256.Native{},
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/strictjson"
 )
 
@@ -23,7 +24,7 @@ var (
 )
 
 // A keySet is public keys for ES256 by their kid. It does not change once made.
-type keySet map[string]*Key
+type keySet map[string]*p256.PublicKey
 
 // parseKeySet reads a JWK set (RFC 7517 section 5). Keys that are not for
 // verifying ES256 are left out, as section 5 asks for; when none remains that is
@@ -54,7 +55,7 @@ func parseKeySet(body []byte) (keySet, error) {
 
 // parseKey returns the key of one JWK, or nil if it is not a public P-256 key
 // for verifying ES256 (RFC 7517 section 4, RFC 7518 section 6.2) with a kid.
-func parseKey(entry gjson.Result) (kid string, key *Key) {
+func parseKey(entry gjson.Result) (kid string, key *p256.PublicKey) {
 	text := map[string]string{"alg": "ES256", "use": "sig"} // what their absence stands for
 	usable := true
 	_ = strictjson.Of(entry).Each(func(name string, value gjson.Result) error {
@@ -85,7 +86,7 @@ func parseKey(entry gjson.Result) (kid string, key *Key) {
 	if _, err := ecdh.P256().NewPublicKey(point); err != nil {
 		return "", nil
 	}
-	return kid, &Key{[65]byte(point)}
+	return kid, p256.NewPublicKey([65]byte(point))
 }
 
 // allowsVerify reports whether key_ops lists "verify" (RFC 7517 section 4.3).

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mcp-credential-broker/broker/p256"
 )
 
 func TestParseKeySetTakesOnlyES256Keys(t *testing.T) {
@@ -135,7 +137,7 @@ func TestParseKeySetCountsKeys(t *testing.T) {
 }
 
 // isKey reports whether a key of a set is want.
-func isKey(got *Key, want *ecdsa.PublicKey) bool {
+func isKey(got *p256.PublicKey, want *ecdsa.PublicKey) bool {
 	point, err := want.Bytes()
 	return err == nil && got != nil && bytes.Equal(got.Point(), point)
 }
@@ -161,11 +163,11 @@ func TestES256Vector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := keys["a3"].verify(vector.SigningInput, signature); err != nil {
+	if err := (p256.Native{}).VerifyES256(vector.SigningInput, signature, keys["a3"]); err != nil {
 		t.Error(err)
 	}
 	signature[0] ^= 1
-	if err := keys["a3"].verify(vector.SigningInput, signature); err == nil {
+	if err := (p256.Native{}).VerifyES256(vector.SigningInput, signature, keys["a3"]); err == nil {
 		t.Error("a changed signature verifies")
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"mcp-credential-broker/broker/memo"
+	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -65,6 +66,8 @@ type VerifierConfig struct {
 	AllowedClientIDs []string
 	Upstream         upstream.Client
 	Now              func() time.Time
+	// ES256 checks the signatures. Nil is p256.Native.
+	ES256 p256.ES256
 }
 
 // A Verifier verifies access tokens. It owns the cache of the issuer's keys, so
@@ -74,6 +77,7 @@ type Verifier struct {
 	allowedClients []string
 	parser         *jwt.Parser
 	validator      *jwt.Validator
+	es256          p256.ES256
 	keys           keyCache
 	// memo remembers what tokens said whose signature was verified. That spares a
 	// client that calls again the parsing and the signature, and nothing else:
@@ -87,7 +91,7 @@ type Verifier struct {
 type statement struct {
 	kid    string
 	claims accessClaims
-	key    *Key // nil: nothing vouches for the claims yet
+	key    *p256.PublicKey // nil: nothing vouches for the claims yet
 	// resource is one that the token was found to be for; empty for none. The
 	// answer depends on nothing else that could change.
 	resource string
@@ -107,6 +111,7 @@ func NewVerifier(c VerifierConfig) *Verifier {
 		allowedClients: c.AllowedClientIDs,
 		parser:         jwt.NewParser(options...),
 		validator:      jwt.NewValidator(options...),
+		es256:          p256.OrNative(c.ES256),
 		keys:           keyCache{url: c.Issuer + "/oauth/jwks", upstream: c.Upstream, now: c.Now},
 	}
 }
@@ -228,13 +233,16 @@ func (v *Verifier) read(raw string) (*statement, error) {
 	return said, nil
 }
 
-func (v *Verifier) checkSignature(raw string, key *Key) error {
+func (v *Verifier) checkSignature(raw string, key *p256.PublicKey) error {
 	end := strings.LastIndexByte(raw, '.')
 	signature, err := v.parser.DecodeSegment(raw[end+1:])
 	if err != nil {
 		return jwt.ErrTokenMalformed
 	}
-	return key.verify(raw[:end], signature)
+	if err := v.es256.VerifyES256(raw[:end], signature, key); err != nil {
+		return errSignature{err}
+	}
+	return nil
 }
 
 // caller is who said it, with token.
@@ -259,7 +267,7 @@ func (s *statement) caller(token secret.String) Caller {
 
 // admit returns the key for a token that may be worth its signature check. The
 // claims are not to be trusted yet: all this decides is whether to go on.
-func (v *Verifier) admit(ctx context.Context, said *statement, accept func(*statement) error) (*Key, error) {
+func (v *Verifier) admit(ctx context.Context, said *statement, accept func(*statement) error) (*p256.PublicKey, error) {
 	claims := &said.claims
 	if err := v.validator.Validate(claims); err != nil {
 		return nil, err

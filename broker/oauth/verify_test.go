@@ -11,6 +11,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -250,18 +251,18 @@ func TestVerifyWithoutConfiguration(t *testing.T) {
 	}
 }
 
-// brokenES256 is a host's replacement of ES256 that cannot do its work.
-type brokenES256 struct{ *jwt.SigningMethodECDSA }
+// brokenES256 is a host's ES256 that cannot do its work.
+type brokenES256 struct{ p256.Native }
 
-func (brokenES256) VerifyES256(string, []byte, *Key) error {
+func (brokenES256) VerifyES256(string, []byte, *p256.PublicKey) error {
 	return errors.Join(jwt.ErrTokenUnverifiable, errors.New("no subtle crypto"))
 }
 
-func TestVerifyUsesTheRegisteredMethod(t *testing.T) {
-	jwt.RegisterSigningMethod("ES256", func() jwt.SigningMethod { return brokenES256{jwt.SigningMethodES256} })
-	defer jwt.RegisterSigningMethod("ES256", func() jwt.SigningMethod { return jwt.SigningMethodES256 })
+func TestVerifyUsesTheHostsES256(t *testing.T) {
 	i := newIssuer(t, newClock())
-	_, err := i.verifier().Verify(context.Background(), i.mint(nil, nil), testResource)
+	v := i.verifier()
+	v.es256 = brokenES256{}
+	_, err := v.Verify(context.Background(), i.mint(nil, nil), testResource)
 	if got := outcome(err); got != "unavailable 1s" {
 		t.Errorf("got %s, want unavailable: nothing is known about the token", got)
 	}
@@ -345,7 +346,7 @@ func TestExpiresMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := &slowIssuer{i}
-	v := NewVerifier(VerifierConfig{Issuer: testIssuer, Upstream: upstream.Client{Fetcher: late, Now: i.clock.now}, Now: i.clock.now})
+	v := NewVerifier(VerifierConfig{Issuer: testIssuer, Upstream: upstream.Client{Fetcher: late, Now: i.clock.now}, Now: i.clock.now, ES256: p256.Native{}})
 	if _, err := v.Verify(context.Background(), token, testResource); !errors.Is(err, ErrInvalidToken) {
 		t.Errorf("got %v", err)
 	}

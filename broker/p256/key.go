@@ -1,10 +1,10 @@
 // Package p256 holds the broker's own key: one P-256 private key from which
-// everything comes that the broker proves or seals. It signs with ES256, as JWS
+// everything comes that the broker proves or seals, and ES256. It signs, as JWS
 // or raw, and derives symmetric keys.
 //
 // It promises that a Key is whole (the private part belongs to the public one)
-// and that neither fmt nor an encoder prints it. A host with a faster signer than
-// Go's can put it in place of that. The package does not verify signatures.
+// and that neither fmt nor an encoder prints it. By whom ES256 signatures are made
+// and checked is for the host to say.
 package p256
 
 import (
@@ -15,8 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"mcp-credential-broker/broker/secret"
 )
@@ -38,6 +36,7 @@ type Key struct {
 	public     JWK
 	thumbprint string
 	derived    *derivations
+	es256      ES256
 }
 
 // derivations are the keys that were derived so far. There are as many as uses in
@@ -57,7 +56,7 @@ func newKey(d []byte) (*Key, error) {
 	point := private.PublicKey().Bytes() // uncompressed, SEC 1 section 2.3.3
 	x, y := point[1:1+coordinateBytes], point[1+coordinateBytes:]
 	public := JWK{Type: "EC", Curve: "P-256", X: encode(x), Y: encode(y)}
-	return &Key{(*[coordinateBytes]byte)(d), public, public.Thumbprint(), &derivations{byInfo: map[string][]byte{}}}, nil
+	return &Key{(*[coordinateBytes]byte)(d), public, public.Thumbprint(), &derivations{byInfo: map[string][]byte{}}, Native{}}, nil
 }
 
 // PublicJWK returns the public key with its required members only, as it goes
@@ -73,7 +72,7 @@ func (k *Key) PublishedJWK() JWK {
 }
 
 // PrivateJWK returns the whole key as Parse reads it: for the place where keys
-// are made, and for a HostSigner to import.
+// are made, and for an ES256 of the host to import.
 func (k *Key) PrivateJWK() (secret.String, error) {
 	text, err := json.Marshal(struct {
 		JWK
@@ -90,26 +89,18 @@ func (k *Key) PrivateJWK() (secret.String, error) {
 // are bound to it.
 func (k *Key) Thumbprint() string { return k.thumbprint }
 
-// A HostSigner is what a host registers with golang-jwt in place of ES256 to sign
-// by its own means. SignES256 returns r || s over the SHA-256 of message. It may
-// be called concurrently, and may keep what it imports by the key's pointer.
-//
-// It is not the method Sign of jwt.SigningMethod: one call through that interface
-// makes the linker keep the signers of every algorithm, 50 KiB of the upload.
-type HostSigner interface {
-	SignES256(message string, key *Key) ([]byte, error)
+// By returns the same key, whose signatures es256 makes, or Native for none.
+func (k *Key) By(es256 ES256) *Key {
+	by := *k
+	by.es256 = OrNative(es256)
+	return &by
 }
 
 // Sign returns the ES256 signature over the SHA-256 of message: 64 bytes, r || s
-// (RFC 7518 section 3.4; RFC 9421 section 3.3.4 uses the same). It is made by the
-// HostSigner that is registered for ES256, or natively by golang-jwt. An error
-// says that the signer broke down; it has no part of the key in its text.
+// (RFC 7518 section 3.4; RFC 9421 section 3.3.4 uses the same). An error says that
+// the signer broke down; it has no part of the key in its text.
 func (k *Key) Sign(message string) ([]byte, error) {
-	sign := signNatively
-	if host, ok := jwt.GetSigningMethod(algorithm).(HostSigner); ok {
-		sign = host.SignES256
-	}
-	signature, err := sign(message, k)
+	signature, err := k.es256.SignES256(message, k)
 	if err != nil {
 		return nil, fmt.Errorf("ES256 signature: %w", err)
 	}

@@ -19,27 +19,27 @@ import (
 	"github.com/syumai/workers/cloudflare"
 
 	"mcp-credential-broker/broker"
-	"mcp-credential-broker/broker/oauth"
+	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/upstream"
 )
 
 // goES256 verifies in Go: the stock template brings no WebCrypto.
-type goES256 struct{ *jwt.SigningMethodECDSA }
+type goES256 struct{ p256.Native }
 
-// VerifyES256 implements oauth.HostVerifier.
-func (m goES256) VerifyES256(message string, signature []byte, key *oauth.Key) error {
+// VerifyES256 implements p256.ES256.
+func (goES256) VerifyES256(message string, signature []byte, key *p256.PublicKey) error {
 	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), key.Point())
 	if err != nil {
 		return err
 	}
-	return m.Verify(message, signature, public)
+	return jwt.SigningMethodES256.Verify(message, signature, public)
 }
 
 func main() {
-	jwt.RegisterSigningMethod("ES256", func() jwt.SigningMethod { return goES256{jwt.SigningMethodES256} })
 	handler, err := broker.New(broker.Environment{
 		Getenv:  cloudflare.Getenv,
 		Fetcher: fetcher{},
+		ES256:   goES256{},
 		Now:     time.Now,
 		Log:     func(line string) { js.Global().Get("console").Call("log", line) },
 	})
