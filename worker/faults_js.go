@@ -41,8 +41,13 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 		fmt.Fprintln(w, len(kept))
 	})
 	mux.HandleFunc("/faults/wait", func(w http.ResponseWriter, r *http.Request) {
-		_, err := fetcher{}.Fetch(r.Context(), upstream.Request{Method: http.MethodGet, URL: r.URL.Query().Get("url"), Timeout: time.Minute, MaxBytes: 1 << 10})
-		fmt.Fprintln(w, err)
+		most, _ := strconv.Atoi(r.URL.Query().Get("most"))
+		answer, err := fetcher{}.Fetch(r.Context(), upstream.Request{Method: http.MethodGet, URL: r.URL.Query().Get("url"), Timeout: time.Minute, MaxBytes: most})
+		if err != nil {
+			fmt.Fprintln(w, err)
+			return
+		}
+		_, _ = w.Write(answer.Body)
 	})
 	mux.HandleFunc("/faults/memory", func(w http.ResponseWriter, _ *http.Request) {
 		var bytes [2]int

@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestEntriesWhileMemoryGrows: linear memory that grows is a new buffer, whose views
+// JavaScript must take anew, also when the inbox itself has made it grow.
+func TestEntriesWhileMemoryGrows(t *testing.T) {
+	s := start(t, faults)
+	token := s.Token()
+	callTool(t, s, token, goodCalls[1].tool, goodCalls[1].arguments)
+	before, _ := memory(t, s)
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for n := range 4 {
+				if a := send(t, "GET", s.Worker.URL+"/faults/grow?mib=0", ""); i%8 == 0 {
+					a = send(t, "GET", s.Worker.URL+"/faults/grow?mib=2", "")
+					if a.status != 200 {
+						t.Errorf("grow: %d %s", a.status, a.body)
+					}
+				}
+				if result, e := callTool(t, s, token, goodCalls[i%3].tool, goodCalls[i%3].arguments); e != nil || result == nil {
+					t.Errorf("a call while memory grows: %+v", e)
+				}
+				id := strings.Repeat("x", (i+1)*(n+1)<<11)
+				a := send(t, "POST", s.MCP, `{"jsonrpc":"2.0","id":"`+id+`","method":"ping"}`, jsonType, "Authorization: Bearer "+token)
+				if a.status != 200 || !strings.Contains(a.body, `"id":"`+id+`"`) {
+					t.Errorf("a body of %d bytes comes back as %d, %d bytes", len(id), a.status, len(a.body))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if after, _ := memory(t, s); after <= before {
+		t.Errorf("memory did not grow: %d and %d bytes", before, after)
+	}
+}
+
+// TestAnswerOfTheCap: an upstream answer of exactly the most that may come is whole,
+// and one byte more is none, whether its length is told or not.
+func TestAnswerOfTheCap(t *testing.T) {
+	const most = 64 << 10
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.URL.Query().Get("n"))
+		body := bytes.Repeat([]byte("0123456789abcdef"), n/16+1)[:n]
+		if r.URL.Query().Has("told") {
+			w.Header().Set("Content-Length", strconv.Itoa(n))
+		}
+		for len(body) > 0 {
+			part := body[:min(len(body), 10_000)]
+			_, _ = w.Write(part)
+			body = body[len(part):]
+			w.(http.Flusher).Flush()
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	s := start(t, faults)
+	for _, told := range []string{"", "&told"} {
+		for n, whole := range map[int]bool{0: true, 1: true, most - 1: true, most: true, most + 1: false, 4 * most: false} {
+			a := send(t, "GET", fmt.Sprintf("%s/faults/wait?most=%d&url=%s", s.Worker.URL, most, url.QueryEscape(fmt.Sprintf("%s/?n=%d%s", upstream.URL, n, told))), "")
+			want := strings.Repeat("0123456789abcdef", n/16+1)[:n]
+			if got := a.status == 200 && a.body == want; got != whole || !whole && !strings.Contains(a.body, "too large") {
+				t.Errorf("%d bytes%s: %d, %d bytes, %.80q", n, told, a.status, len(a.body), a.body)
+			}
+		}
+	}
+}
+
+// TestMemoryIsFlat: after the first thousand of mixed calls, good and bad, nine
+// thousand more take no more memory.
+func TestMemoryIsFlat(t *testing.T) {
+	s := start(t, faults)
+	token := s.Token()
+	mixed := func(i int) {
+		switch i % 8 {
+		case 0, 1, 2:
+			callTool(t, s, token, goodCalls[i%8].tool, goodCalls[i%8].arguments)
+		case 3:
+			callTool(t, s, token, "get-github-token", map[string]any{"owner": "no/name"})
+		case 4:
+			send(t, "POST", s.MCP, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, jsonType, "Authorization: Bearer "+token)
+		case 5:
+			send(t, "POST", s.MCP, ping, jsonType, "Authorization: Bearer "+token[:len(token)-4]+fmt.Sprintf("%04d", i%10000))
+		case 6:
+			send(t, "GET", s.Worker.URL+"/.well-known/oauth-protected-resource", "")
+		case 7:
+			send(t, "POST", s.MCP, `{"jsonrpc":"2.0","id":"`+strings.Repeat("x", i*397%5000)+`","method":"no/such"}`, jsonType, "Authorization: Bearer "+token)
+		}
+	}
+	run := func(from, to int) int {
+		var wg sync.WaitGroup
+		for worker := range 8 {
+			wg.Go(func() {
+				for i := from + worker; i < to; i += 8 {
+					mixed(i/8 + worker)
+				}
+			})
+		}
+		wg.Wait()
+		used, retiring := memory(t, s)
+		if retiring != 0 {
+			t.Errorf("a program retired with %d bytes", retiring)
+		}
+		return used
+	}
+	first := run(0, 1000)
+	if last := run(1000, 10_000); last-first > 512<<10 { // 58 bytes a call: what the heap has to give for its fragments
+		t.Errorf("memory is %d bytes after 1,000 calls and %d after 10,000", first, last)
+	}
+}
