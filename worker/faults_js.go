@@ -49,6 +49,10 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 		}
 		_, _ = w.Write(answer.Body)
 	})
+	mux.HandleFunc("/faults/header", func(w http.ResponseWriter, r *http.Request) {
+		w.Header()[r.URL.Query().Get("name")] = []string{r.URL.Query().Get("value")}
+		fmt.Fprintln(w, "answered")
+	})
 	mux.HandleFunc("/faults/memory", func(w http.ResponseWriter, _ *http.Request) {
 		var bytes [2]int
 		for i := range bytes {

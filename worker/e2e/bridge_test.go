@@ -118,3 +118,23 @@ func TestMemoryIsFlat(t *testing.T) {
 		t.Errorf("memory is %d bytes after 1,000 calls and %d after 10,000", first, last)
 	}
 }
+
+// TestHeadersStayOne: whatever stands in a header that Go sets, it is one header on
+// the other side, and the program lives on.
+func TestHeadersStayOne(t *testing.T) {
+	s := start(t, faults)
+	for _, text := range []string{"a\nX-Injected\nyes", "a\r\nX-Injected: yes", "a\nX-Injected\nyes\n", "\n", "\x00", "\u00e9\u2028", "a\x7f"} {
+		for _, query := range []string{"name=X-Test&value=" + url.QueryEscape(text), "name=" + url.QueryEscape("X-Test"+text) + "&value=x"} {
+			a := send(t, "GET", s.Worker.URL+"/faults/header?"+query, "")
+			if strings.HasPrefix(query, "name=X-Test&") && (a.status != 200 || a.body != "answered\n") {
+				t.Errorf("%q: %d %q", text, a.status, a.body)
+			}
+			if a.header.Get("X-Injected") != "" || strings.ContainsAny(a.header.Get("X-Test"), "\r\n\x00") {
+				t.Errorf("%q: headers %q", text, a.header)
+			}
+		}
+	}
+	if a := send(t, "GET", s.Worker.URL+"/healthz", ""); a.status != 200 {
+		t.Errorf("the next request: %d %s", a.status, a.body)
+	}
+}
