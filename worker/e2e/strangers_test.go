@@ -194,6 +194,29 @@ func TestOneAddressLeavesRoom(t *testing.T) {
 	}
 }
 
+// TestCallsThatWait: no more calls wait at once than an isolate has memory for,
+// whoever makes them; the others are told when to come again.
+func TestCallsThatWait(t *testing.T) {
+	const most = 512
+	s := start(t, faults)
+	token := "Authorization: Bearer " + s.Token()
+	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathGitHub, Kind: vouchtest.FaultHang}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Vouch.ClearFaults)
+	send(t, "POST", s.MCP, ping, jsonType, token) // the keys are fetched
+	b := besiege(t, s, most+100, false, func(i int) string {
+		return post(token, fmt.Sprintf("CF-Connecting-IP: 2001:db8:%x::1", i), fmt.Sprintf("Content-Length: %d", len(githubCall))) + githubCall
+	})
+	waitUntil(t, "the waiting calls, and the refusal of others", func() bool { return s.Vouch.Count(pathGitHub) >= most && b.ended.Load() >= 100 })
+	if n := s.Vouch.Count(pathGitHub); n > most {
+		t.Errorf("%d calls wait at once", n)
+	}
+	if a := send(t, "POST", s.MCP, ping, jsonType, token, "CF-Connecting-IP: 192.0.2.1"); a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("one more: %d %s", a.status, a.body)
+	}
+}
+
 // TestStrangersLeaveRoom: requests that are no calls and wait, of any number of
 // addresses, with or without the header of those who call, leave room for calls.
 func TestStrangersLeaveRoom(t *testing.T) {
