@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"mcp-credential-broker/worker/settings"
 )
 
 // TestAwaitPrintsNothingThatSteers: what answers at the host may be anybody's, and
@@ -20,7 +22,7 @@ func TestAwaitPrintsNothingThatSteers(t *testing.T) {
 		t.Setenv("BROKER", server.URL)
 		var out strings.Builder
 		d := deployer{
-			settings: settings{vars: map[string]string{"VOUCH_AUDIENCE": "https://broker.example/mcp"}},
+			Settings: settings.Settings{Vars: map[string]string{"VOUCH_AUDIENCE": "https://broker.example/mcp"}},
 			commit:   "abc123", world: scriptedWorld(), out: &out,
 		}
 		err := d.await(t.Context())

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"mcp-credential-broker/broker"
+	"mcp-credential-broker/worker/settings"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -113,13 +114,13 @@ func TestDeployWithWrangler(t *testing.T) {
 	if err := os.Symlink(modules, filepath.Join(root, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	s, err := readSettings(filepath.Join(root, "wrangler.toml"), "")
+	s, err := settings.Read(filepath.Join(root, "wrangler.toml"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var told strings.Builder
 	d := deployer{
-		settings: s, getenv: func(string) string { return "" }, commit: "abc123", world: scriptedWorld(), out: &told,
+		Settings: s, getenv: func(string) string { return "" }, commit: "abc123", world: scriptedWorld(), out: &told,
 		size: func(context.Context) error { return nil },
 		wrangler: func(ctx context.Context) error {
 			cmd, err := stack.Wrangler(root, "deploy")
@@ -127,7 +128,7 @@ func TestDeployWithWrangler(t *testing.T) {
 				return err
 			}
 			cmd.Stdout, cmd.Stderr = &told, &told
-			return run(ctx, cmd)
+			return stack.Run(ctx, cmd)
 		},
 	}
 	if err := d.deploy(t.Context()); err != nil {

@@ -10,15 +10,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"mcp-credential-broker/broker"
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/upstream"
+	"mcp-credential-broker/worker/settings"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -34,7 +33,7 @@ const (
 
 // A deployer deploys one environment of wrangler.toml.
 type deployer struct {
-	settings
+	settings.Settings
 	getenv func(name string) string
 	// commit is what the build says it was made of; empty without git.
 	commit string
@@ -66,7 +65,7 @@ func deployIn(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	s, err := readSettings(filepath.Join(root, "wrangler.toml"), os.Getenv("CLOUDFLARE_ENV"))
+	s, err := settings.Read(filepath.Join(root, "wrangler.toml"), os.Getenv("CLOUDFLARE_ENV"))
 	if err != nil {
 		return err
 	}
@@ -75,7 +74,7 @@ func deployIn(ctx context.Context, w world) error {
 		return fmt.Errorf("the Worker is not built yet: run make deploy, not this alone (%w)", err)
 	}
 	d := deployer{
-		settings: s, getenv: os.Getenv, commit: strings.TrimSpace(string(commit)), size: runSize,
+		Settings: s, getenv: os.Getenv, commit: strings.TrimSpace(string(commit)), size: runSize,
 		wrangler: func(ctx context.Context) error { return wranglerDeploy(ctx, root) },
 		world:    w, out: os.Stdout,
 	}
@@ -89,7 +88,7 @@ func wranglerDeploy(ctx context.Context, root string) error {
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = nil // wrangler may ask the person to log in, so it must own the terminal
-	return run(ctx, cmd)
+	return stack.Run(ctx, cmd)
 }
 
 func (d deployer) deploy(ctx context.Context) error {
@@ -97,7 +96,7 @@ func (d deployer) deploy(ctx context.Context) error {
 	if unconfigured && !dry {
 		return errors.New("UNCONFIGURED=1 is for a DRY_RUN of a tree that nobody has configured: leave it out to deploy")
 	}
-	fmt.Fprintf(d.out, "Worker %s, %s of wrangler.toml, build %s\n", d.worker, d.place(), d.commit)
+	fmt.Fprintf(d.out, "Worker %s, %s of wrangler.toml, build %s\n", d.Worker, d.place(), d.commit)
 	if err := d.check(); err != nil && !unconfigured {
 		return fmt.Errorf("%s in wrangler.toml is not ready:\n%w", d.place(), err)
 	}
@@ -112,10 +111,10 @@ func (d deployer) deploy(ctx context.Context) error {
 
 // place names the part of wrangler.toml that is deployed.
 func (d deployer) place() string {
-	if d.env == "" {
+	if d.Env == "" {
 		return "the top level"
 	}
-	return "[env." + d.env + "]"
+	return "[env." + d.Env + "]"
 }
 
 // check finds what would make the deployed Worker answer 503, or nobody reach
@@ -123,18 +122,18 @@ func (d deployer) place() string {
 // there, and /healthz tells afterwards.
 func (d deployer) check() error {
 	config, fault := broker.ParseConfig(func(name string) string {
-		if name == "BROKER_KEY" && d.vars["BROKER_MODE"] == "sign-in" {
+		if name == "BROKER_KEY" && d.Vars["BROKER_MODE"] == "sign-in" {
 			if text, err := p256.Generate(); err == nil {
 				return text.Reveal()
 			}
 		}
-		return d.vars[name]
+		return d.Vars[name]
 	})
 	faults := []error{fault, config.CheckPublic()}
 	if config.Warning != "" {
 		faults = append(faults, errors.New(config.Warning))
 	}
-	for name := range d.vars {
+	for name := range d.Vars {
 		if name == "BROKER_KEY" || name == "BROKER_KEY_PREVIOUS" {
 			faults = append(faults, fmt.Errorf("%s is a secret and must not stand in wrangler.toml: remove it, make a new key, and hand that over with make register RUN=1", name))
 		}
@@ -146,7 +145,7 @@ func (d deployer) check() error {
 		switch {
 		case !isPublic(audience):
 			faults = append(faults, errors.New("VOUCH_AUDIENCE must be on a public host name"))
-		case !d.reaches(audience.Host):
+		case !d.Reaches(audience.Host):
 			faults = append(faults, fmt.Errorf("no route leads %s to the Worker: add\n\n  [[routes]]\n  pattern = %q\n  custom_domain = true\n\n"+
 				"to wrangler.toml (for an environment: routes = [{ pattern = %[2]q, custom_domain = true }] under [env.NAME])", audience.Host, audience.Host))
 		}
@@ -198,7 +197,7 @@ func askHealth(ctx context.Context, client upstream.Client, origin string) (heal
 
 // await asks /healthz until the version that was uploaded says that all is well.
 func (d deployer) await(ctx context.Context) error {
-	origin := strings.TrimSuffix(d.vars["VOUCH_AUDIENCE"], "/mcp")
+	origin := strings.TrimSuffix(d.Vars["VOUCH_AUDIENCE"], "/mcp")
 	fmt.Fprintf(d.out, "==> Waiting for %s/healthz to answer from this version ...\n", origin)
 	end := d.world.now().Add(awaitTime)
 	var last string
@@ -245,20 +244,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-// run runs cmd and ends it, with its process group if it has one, when ctx does.
-func run(ctx context.Context, cmd *exec.Cmd) error {
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	stop := context.AfterFunc(ctx, func() {
-		if cmd.SysProcAttr != nil && cmd.SysProcAttr.Setpgid {
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
-			return
-		}
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-	})
-	defer stop()
-	return cmd.Wait()
 }

@@ -3,11 +3,10 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"mcp-credential-broker/worker/stack"
+	"mcp-credential-broker/worker/settings"
 )
 
 const relaying = `name = "b"
@@ -21,15 +20,6 @@ const routed = `[[routes]]
 pattern = "broker.example"
 custom_domain = true
 `
-
-func settingsOf(t *testing.T, text, env string) (settings, error) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "wrangler.toml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return readSettings(path, env)
-}
 
 func TestCheckDeployment(t *testing.T) {
 	signIn := strings.Replace(relaying+routed, `"relay"`, "\"sign-in\"\nVOUCH_CLIENT_ID = \"x\"", 1)
@@ -64,11 +54,15 @@ func TestCheckDeployment(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := settingsOf(t, tt.text, tt.env)
+			path := filepath.Join(t.TempDir(), "wrangler.toml")
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := settings.Read(path, tt.env)
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = deployer{settings: s}.check()
+			err = deployer{Settings: s}.check()
 			if tt.want == "" && err != nil {
 				t.Errorf("refused: %v", err)
 			}
@@ -76,43 +70,5 @@ func TestCheckDeployment(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
 		})
-	}
-}
-
-func TestReadSettings(t *testing.T) {
-	for name, text := range map[string]string{
-		"not TOML":             "name = ",
-		"number as a variable": "name = \"b\"\n[vars]\nPORT = 3\n",
-	} {
-		if _, err := settingsOf(t, text, ""); err == nil || !strings.Contains(err.Error(), "wrangler.toml") {
-			t.Errorf("%s: error %v", name, err)
-		}
-	}
-	if _, err := settingsOf(t, relaying, "stagin"); err == nil || !strings.Contains(err.Error(), "[env.stagin]") {
-		t.Errorf("an environment that is not there: %v", err)
-	}
-}
-
-// TestShippedSettings: an environment inherits no bindings, so each must repeat
-// them.
-func TestShippedSettings(t *testing.T) {
-	root, err := stack.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(root, "wrangler.toml")
-	top, err := readSettings(path, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	staging, err := readSettings(path, "staging")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(top.limiters) == 0 || !slices.Equal(top.limiters, staging.limiters) {
-		t.Errorf("limiters %v, in staging %v", top.limiters, staging.limiters)
-	}
-	if top.worker == staging.worker {
-		t.Errorf("both are the Worker %s", top.worker)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouch"
+	"mcp-credential-broker/worker/register"
+	"mcp-credential-broker/worker/settings"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -29,35 +32,45 @@ var clientAgents = []string{"Claude-User", "python-httpx/0.28.1", "node"}
 
 // A doctor examines a deployed broker and all that it needs.
 type doctor struct {
-	registrar
-	root   string
-	origin string
-	world  world
-	failed int
+	settings settings.Settings
+	getenv   func(name string) string
+	root     string
+	origin   string
+	world    world
+	out      io.Writer
+	failed   int
 }
 
 // runDoctor examines the broker of wrangler.toml, or the one at URL.
 func runDoctor(ctx context.Context) error { return doctorIn(ctx, realWorld()) }
 
 func doctorIn(ctx context.Context, w world) error {
-	g, err := newRegistrar(w)
-	if err != nil {
-		return err
-	}
 	root, err := stack.Root()
 	if err != nil {
 		return err
 	}
-	audience := g.setting("VOUCH_AUDIENCE")
+	deployed, err := settings.Read(filepath.Join(root, "wrangler.toml"), os.Getenv("CLOUDFLARE_ENV"))
+	if err != nil {
+		return err
+	}
+	if err := settings.CheckNames(os.Environ()); err != nil {
+		return err
+	}
+	audience := deployed.Chosen(os.Getenv, "VOUCH_AUDIENCE")
 	if address := os.Getenv("URL"); address != "" {
 		audience = strings.TrimSuffix(strings.TrimSuffix(address, "/"), "/mcp") + "/mcp"
 	}
 	if u, err := url.Parse(audience); err != nil || u.Host == "" {
 		return errors.New("there is no broker to examine: set VOUCH_AUDIENCE in wrangler.toml, or run URL=https://HOST make doctor")
 	}
-	d := doctor{registrar: g, root: root, origin: strings.TrimSuffix(audience, "/mcp"), world: w}
+	d := doctor{
+		settings: deployed, getenv: os.Getenv, root: root, origin: strings.TrimSuffix(audience, "/mcp"), world: w, out: os.Stdout,
+	}
 	return d.examine(ctx)
 }
+
+// setting returns a variable as the person gave it, else as it is deployed.
+func (d *doctor) setting(name string) string { return d.settings.Chosen(d.getenv, name) }
 
 // examine makes every check, and fails when one of them did.
 func (d *doctor) examine(ctx context.Context) error {
@@ -90,13 +103,13 @@ func (d *doctor) report(what string, err error) {
 }
 
 func (d *doctor) checkSettings() {
-	if d.settings.vars["VOUCH_AUDIENCE"] != d.origin+"/mcp" {
+	if d.settings.Vars["VOUCH_AUDIENCE"] != d.origin+"/mcp" {
 		fmt.Fprintln(d.out, "  -     wrangler.toml is of another broker, and is not examined")
 		return
 	}
-	d.report("wrangler.toml is ready to deploy", deployer{settings: d.settings}.check())
+	d.report("wrangler.toml is ready to deploy", deployer{Settings: d.settings}.check())
 	var err error
-	if len(d.settings.limiters) == 0 {
+	if len(d.settings.Limiters) == 0 {
 		err = errors.New("add the [[ratelimits]] of the repository's wrangler.toml to this environment: one address can use up Vouch's ceiling for everybody")
 	}
 	d.report("the rate limiters are bound", err)
@@ -229,21 +242,21 @@ func (d *doctor) checkVouch(ctx context.Context) {
 // and it ends by itself.
 func (d *doctor) checkPush(ctx context.Context) {
 	const what = "Vouch takes the broker's key"
-	file := fileFor(d.dir, hostOf(d.setting("VOUCH_ISSUER")), hostOf(d.origin))
-	r, err := file.load()
-	if errors.Is(err, errNoFile) {
+	file := register.FileFor(d.root, d.setting("VOUCH_ISSUER"), d.origin)
+	r, err := file.Load()
+	if errors.Is(err, register.ErrNoFile) {
 		fmt.Fprintf(d.out, "  -     %s: not tried, since %s is not on this machine\n", what, file)
 		return
 	}
-	var key *p256.Key
+	var keys []*p256.Key
 	if err == nil {
-		key, err = p256.Parse(r.Key.String)
+		keys, err = r.Keys()
 	}
 	if err != nil {
 		d.report(what, err)
 		return
 	}
-	client := vouch.SignIn{Issuer: r.Issuer, ClientID: r.ClientID, Key: key, Upstream: d.world.upstream}
+	client := vouch.SignIn{Issuer: r.Issuer, ClientID: r.ClientID, Key: keys[0], Upstream: d.world.upstream}
 	// The challenge of the verifier that RFC 7636 gives as its example: there will be no code.
 	_, err = client.Push(ctx, vouch.PushRequest{
 		State: "doctor", CodeChallenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", RedirectURI: d.origin + "/oauth/callback",

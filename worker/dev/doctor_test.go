@@ -15,14 +15,15 @@ import (
 // practice is a broker in sign-in mode, registered at a local Vouch, and what
 // stands before it.
 type practice struct {
-	*office
+	*client
+	out   strings.Builder
 	url   string
 	vars  map[string]string
 	front func(next http.Handler) http.Handler
 }
 
 func newPractice(t *testing.T) *practice {
-	p := &practice{office: newOffice(t)}
+	p := &practice{}
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p.front != nil {
@@ -33,8 +34,7 @@ func newPractice(t *testing.T) *practice {
 	}))
 	t.Cleanup(server.Close)
 	p.url = server.URL
-	p.env["VOUCH_AUDIENCE"], p.env["AWS_ENDPOINT_URL_STS"] = p.url+"/mcp", p.vouch.STSURL
-	p.must(p.register)
+	p.client = newClient(t, p.url+"/mcp")
 	r := p.kept()
 	p.vars = map[string]string{
 		"VOUCH_ISSUER": r.Issuer, "VOUCH_AUDIENCE": r.Audience, "VOUCH_CLIENT_ID": r.ClientID, "BROKER_MODE": "sign-in", "BROKER_KEY": r.Key.Reveal(),
@@ -47,13 +47,12 @@ func newPractice(t *testing.T) *practice {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.out.Reset()
 	return p
 }
 
 func (p *practice) examine(now func() time.Time) error {
 	d := doctor{
-		registrar: p.registrar, root: p.dir, origin: p.url,
+		getenv: p.getenv, root: p.root, origin: p.url, out: &p.out,
 		world: world{upstream.Client{Fetcher: upstream.NetHTTP{}, Now: time.Now}, now, nil},
 	}
 	return d.examine(p.t.Context())
@@ -80,15 +79,11 @@ func TestDoctor(t *testing.T) {
 			}
 		}, want: "calls itself python-httpx/0.28.1 is asked to sign in: it was stopped with status 403: turn Bot Fight Mode off"},
 		{name: "another key", spoil: func(p *practice) {
-			r := p.kept()
 			key, err := p256.Generate()
 			if err != nil {
 				p.t.Fatal(err)
 			}
-			r.Key = kept{key}
-			if err := p.file().save(r); err != nil {
-				p.t.Fatal(err)
-			}
+			p.rewrite("key", key.Reveal())
 		}, want: "Vouch takes the broker's key: "},
 		{name: "a clock", later: 5 * time.Minute, want: "clock and Vouch's agree: they are"},
 		{name: "no Vouch", spoil: func(p *practice) { _ = p.vouch.Close() }, want: "Vouch's keys are there: "},
@@ -103,8 +98,12 @@ func TestDoctor(t *testing.T) {
 				tt.spoil(p)
 			}
 			err := p.examine(func() time.Time { return time.Now().Add(tt.later) })
-			p.silent(err)
 			told := p.out.String()
+			for _, secret := range p.secrets() {
+				if strings.Contains(told, secret) {
+					t.Errorf("a secret was told: %s", told)
+				}
+			}
 			if tt.want == "" && (err != nil || !strings.Contains(told, "All is well") || strings.Count(told, "  ok ") < 9) {
 				t.Errorf("error %v:\n%s", err, told)
 			}

@@ -15,6 +15,8 @@ import (
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/seal"
 	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/worker/register"
+	"mcp-credential-broker/worker/settings"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -43,34 +45,41 @@ func runInspect(context.Context) error {
 	if err != nil {
 		return err
 	}
-	deployed, err := readSettings(filepath.Join(root, "wrangler.toml"), os.Getenv("CLOUDFLARE_ENV"))
+	deployed, err := settings.Read(filepath.Join(root, "wrangler.toml"), os.Getenv("CLOUDFLARE_ENV"))
 	if err != nil {
 		return err
 	}
-	g := registrar{dir: filepath.Join(root, ".vouch"), getenv: os.Getenv, settings: deployed, out: io.Discard}
 	fmt.Fprintln(os.Stderr, "Paste the sealed value and press Enter:")
 	value, err := bufio.NewReader(io.LimitReader(os.Stdin, 2*seal.MaxTextBytes)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	return g.inspect(os.Stdout, secret.New(strings.TrimSpace(value)), time.Now())
+	return inspector{root, deployed, os.Getenv}.inspect(os.Stdout, secret.New(strings.TrimSpace(value)), time.Now())
+}
+
+// An inspector has the keys of one broker.
+type inspector struct {
+	root     string
+	settings settings.Settings
+	getenv   func(name string) string
 }
 
 // inspect tells what a value is, and of an access token whose. It tells nothing
 // that would let anybody act: neither Vouch's token nor a code.
-func (g registrar) inspect(out io.Writer, value secret.String, now time.Time) error {
-	issuer, audience, file, err := g.configured()
+func (i inspector) inspect(out io.Writer, value secret.String, now time.Time) error {
+	issuer, audience, err := register.Subject(func(name string) string { return i.settings.Chosen(i.getenv, name) })
 	if err != nil {
 		return err
 	}
+	file := register.FileFor(i.root, issuer, audience)
 	box := seal.Box{Issuer: strings.TrimSuffix(audience, "/mcp"), VouchIssuer: issuer, Resource: audience}
-	if text := g.getenv("BROKER_KEY"); text != "" {
+	if text := i.getenv("BROKER_KEY"); text != "" {
 		box.Current, err = p256.Parse(secret.New(text))
 	} else {
-		var r registration
-		if r, err = file.load(); err == nil {
+		var r register.Registration
+		if r, err = file.Load(); err == nil {
 			var keys []*p256.Key
-			if keys, err = r.keys(); err == nil {
+			if keys, err = r.Keys(); err == nil {
 				box.Current = keys[0]
 				if len(keys) > 1 {
 					box.Previous = keys[1]

@@ -5,19 +5,17 @@ import (
 	"testing"
 	"time"
 
-	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/seal"
 	"mcp-credential-broker/broker/secret"
 )
 
 func TestInspect(t *testing.T) {
-	o := newOffice(t)
-	o.must(o.register)
-	key, err := p256.Parse(o.kept().Key.String)
+	c := newClient(t, "https://broker.example/mcp")
+	keys, err := c.kept().Keys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	box := seal.Box{Current: key, Issuer: "https://broker.example", VouchIssuer: o.env["VOUCH_ISSUER"], Resource: testAudience}
+	box := seal.Box{Current: keys[0], Issuer: "https://broker.example", VouchIssuer: c.vouch.VouchURL, Resource: "https://broker.example/mcp"}
 	now := time.Now()
 	value, err := box.Seal("code", now.Add(time.Minute), []byte("inside"))
 	if err != nil {
@@ -35,7 +33,7 @@ func TestInspect(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			err := o.inspect(&out, secret.New(tt.value), tt.at)
+			err := inspector{root: c.root, getenv: c.getenv}.inspect(&out, secret.New(tt.value), tt.at)
 			if (err == nil) != (tt.want != "") || !strings.Contains(out.String(), tt.want) {
 				t.Errorf("told %q, error %v", &out, err)
 			}

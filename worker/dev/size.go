@@ -58,7 +58,7 @@ func dryRun(ctx context.Context, stderr *os.File) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, stderr
-	if err := run(ctx, cmd); err != nil {
+	if err := stack.Run(ctx, cmd); err != nil {
 		return nil, fmt.Errorf("wrangler deploy --dry-run failed: %w\n%s", err, out.Bytes())
 	}
 	return out.Bytes(), nil

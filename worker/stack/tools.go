@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -53,6 +54,22 @@ func Wrangler(root string, args ...string) (*exec.Cmd, error) {
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd, nil
+}
+
+// Run runs cmd and ends it, with its process group if it has one, when ctx does.
+func Run(ctx context.Context, cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() {
+		if cmd.SysProcAttr != nil && cmd.SysProcAttr.Setpgid {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+			return
+		}
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+	})
+	defer stop()
+	return cmd.Wait()
 }
 
 // Node returns the path of a Node that can run wrangler: the machine's own when

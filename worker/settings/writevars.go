@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"fmt"
@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// writeVars sets variables in one table of wrangler.toml, each on a line of its
+// WriteVars sets variables in one table of wrangler.toml, each on a line of its
 // own, and leaves every other byte of the file as it is. A variable that is there
 // is replaced, others follow the table's heading.
-func writeVars(path, table string, vars [][2]string) error {
+func WriteVars(path, table string, vars [][2]string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err

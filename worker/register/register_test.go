@@ -1,4 +1,4 @@
-package main
+package register
 
 import (
 	"context"
@@ -196,7 +196,7 @@ func TestKeysAreKeptBeforeTheRequest(t *testing.T) {
 		_, _ = w.Write([]byte(`{"client_id":"c1","registration_access_token":"t1","token_endpoint_auth_method":"private_key_jwt","dpop_bound_access_tokens":true}`))
 	}))
 	defer front.Close()
-	o.env["VOUCH_ISSUER"], o.settings.vars = front.URL, nil
+	o.env["VOUCH_ISSUER"], o.settings.Vars = front.URL, nil
 	o.must(o.register)
 	if err := o.run(o.rotate); err == nil {
 		t.Error("a rotation without an answer succeeded")
@@ -216,7 +216,7 @@ func TestRegisterRefusals(t *testing.T) {
 		{"audience is plain http", func(o *office) { o.env["VOUCH_AUDIENCE"] = "http://broker.example/mcp" }, "VOUCH_AUDIENCE"},
 		{"issuer is plain http", func(o *office) { o.env["VOUCH_ISSUER"] = "http://vouch.example" }, "VOUCH_ISSUER"},
 		{"issuer with a path upwards", func(o *office) { o.env["VOUCH_ISSUER"] = "https://../x/" }, "VOUCH_ISSUER"},
-		{"file is lost", func(o *office) { o.settings.vars["VOUCH_CLIENT_ID"] = "c1" }, "is gone"},
+		{"file is lost", func(o *office) { o.settings.Vars["VOUCH_CLIENT_ID"] = "c1" }, "is gone"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestOlderFileIsAdopted(t *testing.T) {
 		o := newOffice(t)
 		o.must(o.register)
 		first := o.kept()
-		older := registrationFile{o.dir, fileName(hostOf(o.env["VOUCH_ISSUER"])) + ".json"}
+		older := olderFile(o.dir, o.env["VOUCH_ISSUER"])
 		if err := os.Rename(o.file().path(), older.path()); err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +292,7 @@ func TestWrongWorkerGetsNoKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := newOffice(t)
 			o.must(o.register)
-			o.env["RUN"], o.settings.vars[name] = "1", "https://other.example"
+			o.env["RUN"], o.settings.Vars[name] = "1", "https://other.example"
 			for _, command := range []func(context.Context) error{o.register, o.rotate} {
 				if err := o.run(command); err == nil || !strings.Contains(err.Error(), name) {
 					t.Errorf("error %v", err)

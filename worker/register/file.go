@@ -1,4 +1,4 @@
-package main
+package register
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,11 +20,12 @@ import (
 
 const maxFileBytes = 64 << 10
 
-var errNoFile = errors.New("file does not exist")
+// ErrNoFile is what Load returns when there is no such file.
+var ErrNoFile = errors.New("file does not exist")
 
-// A registration is what the operator keeps of the broker's registration at one
+// A Registration is what the operator keeps of the broker's registration at one
 // Vouch. Nobody else has these keys, nor the token.
-type registration struct {
+type Registration struct {
 	Issuer   string `json:"issuer"`
 	Audience string `json:"audience"`
 	// ClientID is empty until Vouch has answered.
@@ -53,8 +55,8 @@ func (k *kept) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// keys returns the private keys that Vouch shall know, the current one first.
-func (r registration) keys() ([]*p256.Key, error) {
+// Keys returns the private keys that Vouch shall know, the current one first.
+func (r Registration) Keys() ([]*p256.Key, error) {
 	var keys []*p256.Key
 	for _, text := range []kept{r.Key, r.PreviousKey} {
 		if text.IsEmpty() && len(keys) > 0 {
@@ -70,13 +72,13 @@ func (r registration) keys() ([]*p256.Key, error) {
 }
 
 // check finds what a file cannot have when it was written here and not touched.
-func (r registration) check() error {
+func (r Registration) check() error {
 	if !r.NextKey.IsEmpty() {
 		if _, err := p256.Parse(r.NextKey.String); err != nil {
 			return err
 		}
 	}
-	if _, err := r.keys(); err != nil {
+	if _, err := r.Keys(); err != nil {
 		return err
 	}
 	if r.Issuer == "" || r.Audience == "" || (r.ClientID == "") != r.Token.IsEmpty() ||
@@ -87,26 +89,43 @@ func (r registration) check() error {
 	return nil
 }
 
-// A registrationFile is where one registration is kept, for this user alone.
-type registrationFile struct{ dir, name string }
+// A File is where one registration is kept, for this user alone.
+type File struct{ dir, name string }
 
-// fileFor returns the file for a broker at a Vouch, DIR/VOUCH--BROKER.json, by the
-// hosts of the two.
-func fileFor(dir, issuerHost, audienceHost string) registrationFile {
-	return registrationFile{dir, fileName(issuerHost) + "--" + fileName(audienceHost) + ".json"}
+// FileFor returns the file for a broker at a Vouch, .vouch/VOUCH--BROKER.json in the
+// project's root, by the hosts of the two.
+func FileFor(root, issuer, audience string) File { return fileFor(folder(root), issuer, audience) }
+
+// folder is where the files are.
+func folder(root string) string { return filepath.Join(root, ".vouch") }
+
+func fileFor(dir, issuer, audience string) File {
+	return File{dir, fileName(hostOf(issuer)) + "--" + fileName(hostOf(audience)) + ".json"}
+}
+
+// olderFile is where a registration was kept when there was one for each Vouch only.
+func olderFile(dir, issuer string) File { return File{dir, fileName(hostOf(issuer)) + ".json"} }
+
+// hostOf returns the host of a URL that was checked before, with its port.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // fileName makes a file's name of a host. Some systems allow no colon in one.
 func fileName(host string) string { return strings.ReplaceAll(host, ":", "_") }
 
 // adopt gives an older file, made for the same two, this name. Anything else about
-// the older file is for load to find.
-func (f registrationFile) adopt(older registrationFile, issuer, audience string) error {
+// the older file is for Load to find.
+func (f File) adopt(older File, issuer, audience string) error {
 	if _, err := os.Lstat(f.path()); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	r, err := older.load()
-	if errors.Is(err, errNoFile) || err == nil && (r.Issuer != issuer || r.Audience != audience) {
+	r, err := older.Load()
+	if errors.Is(err, ErrNoFile) || err == nil && (r.Issuer != issuer || r.Audience != audience) {
 		return nil
 	}
 	if err != nil {
@@ -116,14 +135,14 @@ func (f registrationFile) adopt(older registrationFile, issuer, audience string)
 }
 
 // String returns the path as people see it, relative to the project.
-func (f registrationFile) String() string { return filepath.Join(filepath.Base(f.dir), f.name) }
+func (f File) String() string { return filepath.Join(filepath.Base(f.dir), f.name) }
 
-func (f registrationFile) path() string { return filepath.Join(f.dir, f.name) }
+func (f File) path() string { return filepath.Join(f.dir, f.name) }
 
 // lock makes the folder and keeps other runs out of it until unlock: of two
 // runs at once, one would lose the only good registration token. The lock ends
 // with the process, however that ends.
-func (f registrationFile) lock() (unlock func(), err error) {
+func (f File) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the folder for the registration cannot be made: %w", err)
 	}
@@ -145,13 +164,13 @@ func (f registrationFile) lock() (unlock func(), err error) {
 	return func() { _ = dir.Close() }, nil
 }
 
-// load reads the file. A missing one is errNoFile. A file that others can
+// Load reads the file. A missing one is ErrNoFile. A file that others can
 // read, or that is not whole, is refused and left as it is.
-func (f registrationFile) load() (registration, error) {
-	var r registration
+func (f File) Load() (Registration, error) {
+	var r Registration
 	info, err := os.Lstat(f.path())
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, fmt.Errorf("%s: %w", f, errNoFile)
+		return r, fmt.Errorf("%s: %w", f, ErrNoFile)
 	}
 	if err != nil {
 		return r, err
@@ -177,7 +196,7 @@ func (f registrationFile) load() (registration, error) {
 	// A file that was cut off at the limit is not valid either. What json says
 	// about a fault may quote the file, so it is not passed on.
 	if !json.Valid(text) || decoder.Decode(&r) != nil || r.check() != nil {
-		return registration{}, fmt.Errorf("%s is damaged: put your copy of it back, or move it away, "+
+		return Registration{}, fmt.Errorf("%s is damaged: put your copy of it back, or move it away, "+
 			"empty VOUCH_CLIENT_ID in wrangler.toml and run make register for a new client", f)
 	}
 	return r, nil
@@ -185,14 +204,14 @@ func (f registrationFile) load() (registration, error) {
 
 // save replaces the file as one step: after a crash it holds either r or what it
 // held before, whole.
-func (f registrationFile) save(r registration) error {
+func (f File) save(r Registration) error {
 	if err := f.replace(r); err != nil {
 		return fmt.Errorf("%s cannot be written: %w", f, err)
 	}
 	return nil
 }
 
-func (f registrationFile) replace(r registration) error {
+func (f File) replace(r Registration) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package register
 
 import (
 	"errors"
@@ -102,12 +102,12 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(`{"key":1,"rotated_at":"z"}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		file := registrationFile{t.TempDir(), "x.json"}
+		file := File{t.TempDir(), "x.json"}
 		if err := os.WriteFile(file.path(), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, err := file.load()
-		if err == nil && r.check() != nil || err != nil && !reflect.DeepEqual(r, registration{}) {
+		r, err := file.Load()
+		if err == nil && r.check() != nil || err != nil && !reflect.DeepEqual(r, Registration{}) {
 			t.Errorf("error %v with a registration that is not fit", err)
 		}
 	})

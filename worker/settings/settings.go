@@ -1,4 +1,7 @@
-package main
+// Package settings reads what the operator has set: wrangler.toml, as wrangler would, and the
+// variables that the commands of the Makefile take. It writes variables back into wrangler.toml
+// and leaves the rest of the file as it is.
+package settings
 
 import (
 	"fmt"
@@ -9,17 +12,19 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// settings is what one environment of wrangler.toml says about the deployed
+// Settings is what one environment of wrangler.toml says about the deployed
 // Worker, as far as it is checked here.
-type settings struct {
-	// env is CLOUDFLARE_ENV, or empty for the top of the file.
-	env    string
-	worker string
-	vars   map[string]string
+type Settings struct {
+	// Env is CLOUDFLARE_ENV, or empty for the top of the file.
+	Env string
+	// Worker is its name, also under workers.dev.
+	Worker string
+	Vars   map[string]string
 	routes []route
 	// workersDev is whether the Worker has a name under workers.dev too.
 	workersDev bool
-	limiters   []string
+	// Limiters are the names of its rate-limit bindings.
+	Limiters []string
 }
 
 // A route sends requests to the Worker: a host with a path pattern, or a whole
@@ -41,26 +46,26 @@ type environment struct {
 	} `toml:"ratelimits"`
 }
 
-// readSettings reads wrangler.toml as wrangler would for an environment: name,
+// Read reads wrangler.toml as wrangler would for an environment: name,
 // routes and workers_dev are inherited from the top, variables and limiters are
 // not.
-func readSettings(path, env string) (settings, error) {
+func Read(path, env string) (Settings, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return settings{}, err
+		return Settings{}, err
 	}
 	var file struct {
 		environment
 		Env map[string]environment `toml:"env"`
 	}
 	if err := toml.Unmarshal(text, &file); err != nil {
-		return settings{}, fmt.Errorf("wrangler.toml cannot be read: %w", err)
+		return Settings{}, fmt.Errorf("wrangler.toml cannot be read: %w", err)
 	}
 	chosen := file.environment
 	if env != "" {
 		var ok bool
 		if chosen, ok = file.Env[env]; !ok {
-			return settings{}, fmt.Errorf("wrangler.toml has no environment [env.%s], which CLOUDFLARE_ENV names", env)
+			return Settings{}, fmt.Errorf("wrangler.toml has no environment [env.%s], which CLOUDFLARE_ENV names", env)
 		}
 		if chosen.Name == "" {
 			chosen.Name = file.Name + "-" + env
@@ -72,16 +77,16 @@ func readSettings(path, env string) (settings, error) {
 			chosen.Routes, chosen.Route = file.Routes, file.Route
 		}
 	}
-	s := settings{env: env, worker: chosen.Name, vars: map[string]string{}, workersDev: chosen.WorkersDev == nil || *chosen.WorkersDev}
+	s := Settings{Env: env, Worker: chosen.Name, Vars: map[string]string{}, workersDev: chosen.WorkersDev == nil || *chosen.WorkersDev}
 	for name, value := range chosen.Vars {
 		text, ok := value.(string)
 		if !ok { // wrangler hands such a value over as JSON, which no variable of the broker is
-			return settings{}, fmt.Errorf(`wrangler.toml: write %s = "value" under [%s], in quotes`, name, s.varsTable())
+			return Settings{}, fmt.Errorf(`wrangler.toml: write %s = "value" under [%s], in quotes`, name, s.VarsTable())
 		}
-		s.vars[name] = text
+		s.Vars[name] = text
 	}
 	for _, limiter := range chosen.Limiters {
-		s.limiters = append(s.limiters, limiter.Name)
+		s.Limiters = append(s.Limiters, limiter.Name)
 	}
 	if chosen.Route != nil {
 		chosen.Routes = append(slices.Clone(chosen.Routes), chosen.Route)
@@ -99,17 +104,25 @@ func readSettings(path, env string) (settings, error) {
 	return s, nil
 }
 
-// varsTable is the table of wrangler.toml in which the variables stand.
-func (s settings) varsTable() string {
-	if s.env == "" {
-		return "vars"
+// Chosen returns a variable as the person gave it, else as it is deployed.
+func (s Settings) Chosen(getenv func(string) string, name string) string {
+	if value := getenv(name); value != "" {
+		return value
 	}
-	return "env." + s.env + ".vars"
+	return s.Vars[name]
 }
 
-// reaches reports whether a request for any path of host gets to the Worker.
-func (s settings) reaches(host string) bool {
-	if s.workersDev && strings.HasPrefix(host, s.worker+".") && strings.HasSuffix(host, ".workers.dev") {
+// VarsTable is the table of wrangler.toml in which the variables stand.
+func (s Settings) VarsTable() string {
+	if s.Env == "" {
+		return "vars"
+	}
+	return "env." + s.Env + ".vars"
+}
+
+// Reaches reports whether a request for any path of host gets to the Worker.
+func (s Settings) Reaches(host string) bool {
+	if s.workersDev && strings.HasPrefix(host, s.Worker+".") && strings.HasSuffix(host, ".workers.dev") {
 		return true
 	}
 	return slices.ContainsFunc(s.routes, func(r route) bool {

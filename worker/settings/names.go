@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"fmt"
@@ -14,10 +14,10 @@ var knownNames = []string{
 	"RUN", "WRITE", "MOVE", "URL", "DRY_RUN", "UNCONFIGURED", "FILE", "FUZZTIME",
 }
 
-// checkNames refuses variables that nobody reads: those given to make on its
+// CheckNames refuses variables that nobody reads: those given to make on its
 // command line, which stand in MAKEFLAGS, and those of the environment that are
 // nearly one of ours.
-func checkNames(environ []string) error {
+func CheckNames(environ []string) error {
 	given := map[string]bool{} // by name: on make's command line
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")

@@ -1,4 +1,4 @@
-package main
+package register
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/worker/settings"
 )
 
 const testAudience = "https://broker.example/mcp"
@@ -48,7 +49,7 @@ func newOffice(t *testing.T) *office {
 		env: map[string]string{"VOUCH_ISSUER": s.VouchURL, "VOUCH_AUDIENCE": testAudience},
 	}
 	o.registrar = registrar{
-		dir: filepath.Join(t.TempDir(), ".vouch"), settings: settings{vars: map[string]string{"VOUCH_ISSUER": s.VouchURL}},
+		dir: filepath.Join(t.TempDir(), ".vouch"), settings: settings.Settings{Vars: map[string]string{"VOUCH_ISSUER": s.VouchURL}},
 		getenv: func(name string) string { return o.env[name] },
 		vouch:  upstream.Client{Fetcher: upstream.NetHTTP{}, Now: time.Now},
 		now:    func() time.Time { return o.clock }, out: o.out,
@@ -60,14 +61,14 @@ func newOffice(t *testing.T) *office {
 	return o
 }
 
-func (o *office) file() registrationFile {
-	return fileFor(o.dir, hostOf(o.env["VOUCH_ISSUER"]), hostOf(o.env["VOUCH_AUDIENCE"]))
+func (o *office) file() File {
+	return fileFor(o.dir, o.env["VOUCH_ISSUER"], o.env["VOUCH_AUDIENCE"])
 }
 
 // kept returns what the file holds.
-func (o *office) kept() registration {
+func (o *office) kept() Registration {
 	o.t.Helper()
-	r, err := o.file().load()
+	r, err := o.file().Load()
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func (o *office) silent(err error) {
 	for _, c := range o.calls {
 		said += c.args
 	}
-	r, _ := o.file().load()
+	r, _ := o.file().Load()
 	for _, s := range []kept{r.Token, r.Key, r.NextKey, r.PreviousKey} {
 		var jwk struct{ D string }
 		_ = json.Unmarshal([]byte(s.Reveal()), &jwk)

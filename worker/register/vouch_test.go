@@ -1,4 +1,4 @@
-package main
+package register
 
 import (
 	"context"
@@ -108,7 +108,7 @@ func TestStrangeAnswers(t *testing.T) {
 				_, _ = io.WriteString(w, tt.body)
 			}))
 			defer server.Close()
-			o.env["VOUCH_ISSUER"], o.settings.vars = server.URL, nil
+			o.env["VOUCH_ISSUER"], o.settings.Vars = server.URL, nil
 			err := o.run(o.register)
 			if err == nil || o.toldMore() || strings.ContainsAny(err.Error(), "\x1b\n") {
 				t.Fatalf("error %q, told %q", err, o.out)
@@ -121,7 +121,7 @@ func TestStrangeAnswers(t *testing.T) {
 }
 
 func TestAnswerForAnotherClientIsRefused(t *testing.T) {
-	r := registration{ClientID: "c1", Token: kept{secret.New("t1")}}
+	r := Registration{ClientID: "c1", Token: kept{secret.New("t1")}}
 	if _, err := readRegistered([]byte(`{"client_id":"c2","registration_access_token":"t2"}`), r); err == nil {
 		t.Error("another client's registration was taken")
 	}
@@ -136,7 +136,7 @@ func FuzzReadRegistered(f *testing.F) {
 	f.Add([]byte(`{"client_id":1,"registration_access_token":null}`))
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		answer, err := readRegistered(body, registration{})
+		answer, err := readRegistered(body, Registration{})
 		if err == nil && (!validClientID(answer.ClientID) || !validToken(answer.Token.String)) {
 			t.Errorf("taken: %q", answer.ClientID)
 		}

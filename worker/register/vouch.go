@@ -1,4 +1,4 @@
-package main
+package register
 
 import (
 	"context"
@@ -46,8 +46,8 @@ type metadata struct {
 	} `json:"jwks"`
 }
 
-func metadataOf(r registration) (metadata, error) {
-	keys, err := r.keys()
+func metadataOf(r Registration) (metadata, error) {
+	keys, err := r.Keys()
 	if err != nil {
 		return metadata{}, err
 	}
@@ -81,7 +81,7 @@ type registered struct {
 //
 // Errors are sentences for the person at the terminal. None of them quotes what
 // Vouch wrote, an error code aside.
-func sendRegistration(ctx context.Context, vouch upstream.Client, r registration) (registered, error) {
+func sendRegistration(ctx context.Context, vouch upstream.Client, r Registration) (registered, error) {
 	m, err := metadataOf(r)
 	if err != nil {
 		return registered{}, err
@@ -120,7 +120,7 @@ func sendRegistration(ctx context.Context, vouch upstream.Client, r registration
 }
 
 // readRegistered reads Vouch's answer to the registration of r.
-func readRegistered(body []byte, r registration) (registered, error) {
+func readRegistered(body []byte, r Registration) (registered, error) {
 	var answer registered
 	if json.Unmarshal(body, &answer) != nil || !validClientID(answer.ClientID) ||
 		r.ClientID != "" && answer.ClientID != r.ClientID {
