@@ -157,7 +157,7 @@ func (s *Server) decideCall(m *message) (step, *fault) {
 		arguments = json.RawMessage(m.arguments.Raw)
 	// Some models write the object as a text. Taken here, it is the same call to all
 	// that comes after.
-	case strictjson.Valid([]byte(text), maxDepth) && gjson.Parse(text).IsObject():
+	case strictjson.Valid(text, maxDepth) && gjson.Parse(text).IsObject():
 		arguments = json.RawMessage(text)
 	case m.arguments.Type != gjson.Null:
 		return step{}, invalidParams("arguments must be an object")

@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -19,11 +18,11 @@ const maxDepth = 64
 // those that count are refused, see pick: what is in a tool's arguments is for the
 // tool to judge, in its own words.
 func parse(body []byte) (gjson.Result, *fault) {
-	body = bytes.TrimPrefix(body, []byte("\ufeff"))
-	if !strictjson.Valid(body, maxDepth) {
+	text := strings.TrimPrefix(string(body), "\ufeff")
+	if !strictjson.Valid(text, maxDepth) {
 		return gjson.Result{}, &fault{http.StatusBadRequest, codeParse, "the body is not JSON in UTF-8, or nested too deeply", nil}
 	}
-	return gjson.ParseBytes(body), nil
+	return gjson.Parse(text), nil
 }
 
 // A message is a JSON-RPC request, notification or response with the members

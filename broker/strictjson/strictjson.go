@@ -7,10 +7,8 @@
 package strictjson
 
 import (
-	"bytes"
 	"errors"
-	"slices"
-	"unicode/utf8"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -32,107 +30,59 @@ var (
 )
 
 // An Object is the members of a JSON object. The zero Object has none.
-type Object struct{ value gjson.Result }
+type Object struct{ members []member }
+
+// A member's value is its JSON text.
+type member struct{ name, value string }
 
 // Read reads one object of at most maxBytes.
 //
 // Errors: ErrMalformed, ErrNotObject.
 func Read(text []byte, maxBytes int) (Object, error) {
-	if len(text) > maxBytes || !Valid(text, maxDepth) {
+	if len(text) > maxBytes {
 		return Object{}, ErrMalformed
 	}
-	value := gjson.ParseBytes(text)
-	if !value.IsObject() || !isUnambiguous(value) {
+	return read(string(text))
+}
+
+func read(text string) (Object, error) {
+	s := scanner{text: text, members: make([]member, 0, usualMembers)}
+	switch {
+	case !s.whole(maxDepth):
+		return Object{}, ErrMalformed
+	case s.twice || !strings.HasPrefix(strings.TrimLeft(text, space), "{"):
 		return Object{}, ErrNotObject
 	}
-	return Object{value}, nil
+	return Object{s.members}, nil
 }
 
 // Valid reports whether text is one JSON text in UTF-8 whose arrays and objects
 // nest at most to depth. Other encodings are refused because readers disagree on
 // what they mean.
-func Valid(text []byte, depth int) bool {
-	// The depth comes first: the validator recurses, and 256 KiB of "[" would
-	// cost a stack of many megabytes.
-	return nestsAtMost(text, depth) && utf8.Valid(text) && gjson.ValidBytes(text)
-}
-
-// nestsAtMost reports whether a text nests at most to depth. One with fewer
-// brackets than that need not be looked at more closely.
-func nestsAtMost(text []byte, depth int) bool {
-	return bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= depth || deepest(text) <= depth
-}
-
-// deepest is how deep a JSON text nests. For one that is invalid it is at least
-// the depth of the part before the fault.
-func deepest(text []byte) int {
-	deepest, now, inString := 0, 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case inString && c == '\\':
-			i++ // whatever is escaped
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '[' || c == '{':
-			now++
-			deepest = max(deepest, now)
-		case c == ']' || c == '}':
-			now--
-		}
-	}
-	return deepest
-}
-
-// isUnambiguous reports whether no object in value has two members of one name.
-// It recurses as deep as value nests, which Read has bounded.
-func isUnambiguous(value gjson.Result) bool {
-	object, unique := value.IsObject(), true
-	if !object && !value.IsArray() {
-		return true
-	}
-	var few [8]string // most objects have no more members: these are compared, not hashed
-	names, many := few[:0], map[string]bool(nil)
-	value.ForEach(func(name, member gjson.Result) bool {
-		if object && many == nil {
-			unique = !slices.Contains(names, name.Str)
-			if names = append(names, name.Str); len(names) == len(few) {
-				many = make(map[string]bool, 2*len(few))
-				for _, n := range names {
-					many[n] = true
-				}
-			}
-		} else if object {
-			unique = !many[name.Str]
-			many[name.Str] = true
-		}
-		unique = unique && (member.Type != gjson.JSON || isUnambiguous(member))
-		return unique
-	})
-	return unique
+func Valid(text string, depth int) bool {
+	s := scanner{text: text}
+	return s.whole(depth)
 }
 
 // Each calls visit for each member, in order, and ends with its first error.
 func (o Object) Each(visit func(name string, value gjson.Result) error) error {
-	var err error
-	o.value.ForEach(func(name, value gjson.Result) bool {
-		err = visit(name.Str, value)
-		return err == nil
-	})
-	return err
+	for _, m := range o.members {
+		if err := visit(m.name, gjson.Parse(m.value)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Member returns the member of exactly this name; one that is absent does not
 // exist in gjson's sense, and has the type null.
-func (o Object) Member(name string) (found gjson.Result) {
-	o.value.ForEach(func(key, value gjson.Result) bool {
-		if key.Str == name {
-			found = value
-			return false
+func (o Object) Member(name string) gjson.Result {
+	for _, m := range o.members {
+		if m.name == name {
+			return gjson.Parse(m.value)
 		}
-		return true
-	})
-	return found
+	}
+	return gjson.Result{}
 }
 
 // Object returns the members of a member that is an object, and none of another.
@@ -141,10 +91,8 @@ func (o Object) Object(name string) Object { return Of(o.Member(name)) }
 // Of returns the members of a value that was found in an Object. What is no
 // object has none.
 func Of(value gjson.Result) Object {
-	if !value.IsObject() {
-		return Object{}
-	}
-	return Object{value}
+	object, _ := read(value.Raw)
+	return object
 }
 
 // Has reports whether there is a member with a value; null is none.

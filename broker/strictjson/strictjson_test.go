@@ -208,10 +208,10 @@ func TestDepth(t *testing.T) {
 		text := strings.Repeat("[", depth) + `"` + strings.Repeat("{[", 20) + `"` + strings.Repeat("]", depth)
 		plain := strings.Repeat("[", depth) + "1" + strings.Repeat("]", depth)
 		for limit := range 8 {
-			if got := strictjson.Valid([]byte(text), limit); got != (depth <= limit) {
+			if got := strictjson.Valid(text, limit); got != (depth <= limit) {
 				t.Errorf("%s within %d: %v", text, limit, got)
 			}
-			if got := strictjson.Valid([]byte(plain), limit); got != (depth <= limit) {
+			if got := strictjson.Valid(plain, limit); got != (depth <= limit) {
 				t.Errorf("%s within %d: %v", plain, limit, got)
 			}
 		}
