@@ -44,7 +44,7 @@ func BearerToken(r *http.Request) (secret.String, error) {
 		return secret.String{}, fmt.Errorf("%w: there are several Authorization headers", ErrInvalidRequest)
 	}
 	// A host may join two headers with a comma, which no token has.
-	if parts := strings.Split(values[0], ","); len(parts) > 1 && slices.ContainsFunc(parts, isBearer) {
+	if strings.Contains(values[0], ",") && slices.ContainsFunc(strings.Split(values[0], ","), isBearer) {
 		return secret.String{}, fmt.Errorf("%w: there are several", ErrInvalidRequest)
 	}
 	scheme, rest := cutScheme(values[0])

@@ -48,12 +48,10 @@ func isWord(r rune) bool {
 // SessionName of the very request that hands the token to STS, which verifies
 // it, and for nothing else.
 func UnverifiedSubject(idToken secret.String) string {
-	parts := strings.Split(idToken.Reveal(), ".")
-	if len(parts) != 3 {
-		return ""
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
+	_, rest, _ := strings.Cut(idToken.Reveal(), ".")
+	encoded, signature, found := strings.Cut(rest, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || !found || strings.Contains(signature, ".") {
 		return ""
 	}
 	claims, _ := strictjson.Read(payload, maxAnswerBytes) // without members if it is no JSON object

@@ -14,11 +14,21 @@ const (
 )
 
 // An element is one XML element: its name without prefix, its own text, and the
-// elements inside.
+// elements inside, from first to last.
 type element struct {
-	name     string
-	text     string
-	children []*element
+	name, text  string
+	first, last *element
+	next        *element // of the same parent
+}
+
+// add puts a child behind the others.
+func (e *element) add(child *element) {
+	if e.last == nil {
+		e.first = child
+	} else {
+		e.last.next = child
+	}
+	e.last = child
 }
 
 // child returns the one child of that name. None and several are both nil: of
@@ -28,7 +38,7 @@ func (e *element) child(name string) *element {
 		return nil
 	}
 	var found *element
-	for _, c := range e.children {
+	for c := e.first; c != nil; c = c.next {
 		if c.name != name {
 			continue
 		}
@@ -42,7 +52,7 @@ func (e *element) child(name string) *element {
 
 // value returns the text of an element that holds nothing else, or "".
 func (e *element) value() string {
-	if e == nil || len(e.children) > 0 {
+	if e == nil || e.first != nil {
 		return ""
 	}
 	return e.text
@@ -56,6 +66,7 @@ func (e *element) value() string {
 type xmlReader struct {
 	rest     string
 	elements int
+	free     []element // room for elements that come
 	err      error
 }
 
@@ -172,7 +183,8 @@ func (r *xmlReader) element(depth int) *element {
 	for r.space() && !strings.HasPrefix(r.rest, "/") && !strings.HasPrefix(r.rest, ">") {
 		r.attribute()
 	}
-	e := &element{name: name[strings.IndexByte(name, ':')+1:]}
+	e := r.newElement()
+	e.name = name[strings.IndexByte(name, ':')+1:]
 	if r.skip("/>") {
 		return e
 	}
@@ -181,6 +193,15 @@ func (r *xmlReader) element(depth int) *element {
 	r.expect("</" + name)
 	r.space()
 	r.expect(">")
+	return e
+}
+
+// newElement returns one of many that are made at once.
+func (r *xmlReader) newElement() (e *element) {
+	if len(r.free) == 0 {
+		r.free = make([]element, 24)
+	}
+	e, r.free = &r.free[0], r.free[1:]
 	return e
 }
 
@@ -195,19 +216,30 @@ func (r *xmlReader) content(e *element, depth int) {
 			r.count()
 			e.text += r.until("]]>")
 		case r.rest[0] == '<':
-			e.children = append(e.children, r.element(depth+1))
+			if child := r.element(depth + 1); child != nil {
+				e.add(child)
+			}
 		default:
-			text := r.rest
-			if i := strings.IndexByte(text, '<'); i >= 0 {
-				text = text[:i]
-			}
-			r.rest = r.rest[len(text):]
-			if strings.Contains(text, "]]>") {
-				r.fail("end of CDATA in text")
-			}
-			e.text += r.unescape(text)
+			e.text += r.characters()
 		}
 	}
+}
+
+// characters reads text up to the next tag.
+func (r *xmlReader) characters() string {
+	end, plain := 0, true
+	for ; end < len(r.rest) && r.rest[end] != '<'; end++ {
+		plain = plain && r.rest[end] != '&' && r.rest[end] != '>'
+	}
+	text := r.rest[:end]
+	r.rest = r.rest[end:]
+	if plain {
+		return text
+	}
+	if strings.Contains(text, "]]>") {
+		r.fail("end of CDATA in text")
+	}
+	return r.unescape(text)
 }
 
 // attribute reads name="value" or name='value'.

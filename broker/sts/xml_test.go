@@ -51,7 +51,7 @@ func nested(depth int) string {
 func render(e *element) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s(%s", e.name, e.text)
-	for _, c := range e.children {
+	for c := e.first; c != nil; c = c.next {
 		b.WriteString(render(c))
 	}
 	return b.String() + ")"
@@ -209,7 +209,7 @@ func referenceTree(t *testing.T, document []byte) *element {
 		switch token := token.(type) {
 		case xml.StartElement:
 			child := &element{name: token.Name.Local}
-			e.children = append(e.children, child)
+			e.add(child)
 			open = append(open, child)
 		case xml.EndElement:
 			open = open[:len(open)-1]
@@ -223,10 +223,10 @@ func referenceTree(t *testing.T, document []byte) *element {
 			}
 		}
 	}
-	if len(top.children) != 1 {
-		t.Fatalf("accepted %d roots", len(top.children))
+	if top.first == nil || top.first != top.last {
+		t.Fatal("accepted no root, or several")
 	}
-	return top.children[0]
+	return top.first
 }
 
 func FuzzParseXML(f *testing.F) {
