@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"net/http"
+	"time"
 	"unsafe"
 )
 
@@ -47,6 +48,8 @@ import (
 //     detached.
 //   - What Go does inside an entry it does for that entry's exchange, whose I/O
 //     workerd lets it use. So a goroutine waits for its own calls only.
+//   - workerd's clock stands still while code runs, so an entry brings its time with
+//     it: to ask JavaScript for it dozens of times would bring no other.
 //   - Go runs inside entries only, so there is nothing to tell it of a client that
 //     hangs up before the next one: settle says whether the client has gone.
 //   - A program that has ended, or trapped, is never entered again. JavaScript
@@ -58,6 +61,7 @@ import (
 type bridge struct {
 	serve     http.HandlerFunc
 	logPanic  func(requestID string, value any, stack []byte)
+	now       time.Time // of the entry
 	inbox     []byte
 	exchanges map[int32]*exchange
 	calls     map[int32]chan<- settled
@@ -113,7 +117,8 @@ func exportInbox(n int32) unsafe.Pointer {
 
 //lint:ignore U1000 JavaScript calls it
 //go:wasmexport handle
-func exportHandle(exchange, head, body int32) {
+func exportHandle(exchange, head, body int32, now float64) {
+	program.now = time.UnixMilli(int64(now))
 	a := arrival{exchange, head, body}
 	if program.idling {
 		program.idling = false
@@ -125,7 +130,8 @@ func exportHandle(exchange, head, body int32) {
 
 //lint:ignore U1000 JavaScript calls it
 //go:wasmexport settle
-func exportSettle(exchange, call int32, gone bool, failure failure, status, head, body int32) {
+func exportSettle(exchange, call int32, gone bool, failure failure, status, head, body int32, now float64) {
+	program.now = time.UnixMilli(int64(now))
 	done := program.calls[call]
 	delete(program.calls, call)
 	done <- settled{exchange, gone, failure, status, head, body} // has room for its only value
@@ -145,6 +151,14 @@ func hostLimit(exchange, call int32, binding, key string)
 
 //go:wasmimport bridge log
 func hostLog(line string)
+
+// clock is the time of the entry, or before the first one that of the start.
+func (b *bridge) clock() time.Time {
+	if b.now.IsZero() {
+		return time.Now()
+	}
+	return b.now
+}
 
 // view lends bytes to an import, which copies them before it returns.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -6,8 +6,6 @@
 package main
 
 import (
-	"time"
-
 	"github.com/syumai/workers"
 	"github.com/syumai/workers/cloudflare"
 
@@ -23,7 +21,7 @@ func main() {
 		Limiter:     newLimiter(),
 		ToolLimiter: newToolLimiter(),
 		ES256:       &webCryptoES256{keys: map[any]hostKey{}},
-		Now:         time.Now,
+		Now:         program.clock,
 		Log:         hostLog,
 	})
 	if err != nil {

@@ -66,7 +66,7 @@ export class Program {
     if (!this.dead) {
       this.current = exchange;
       try {
-        this.exports[name](...numbers, ...this.post(head, body));
+        this.exports[name](...numbers, ...this.post(head, body), Date.now());
         this.exports.resume();
         this.dead = this.go.exited;
       } catch (error) {
