@@ -40,7 +40,7 @@ func newBenchBy(t *testing.T, way upstream.Fetcher, o vouchtest.Options, vars ma
 // newBenchIn has of its environment what that names.
 func newBenchIn(t *testing.T, env broker.Environment, o vouchtest.Options, vars map[string]string) *bench {
 	t.Helper()
-	stack, err := vouchtest.Start(vouchtest.StackOptions{Vouch: o})
+	stack, err := vouchtest.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}

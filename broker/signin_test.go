@@ -38,7 +38,7 @@ const ownClientID = "own-client"
 func newSignInBench(t *testing.T) *signInBench {
 	t.Helper()
 	b := &signInBench{}
-	vouch, err := vouchtest.Start(vouchtest.StackOptions{Vouch: vouchtest.Options{Version: vouchtest.Latest, Now: b.clock}})
+	vouch, err := vouchtest.Start(vouchtest.Options{Version: vouchtest.Latest, Now: b.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func newSignInBench(t *testing.T) *signInBench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = vouch.Vouch.AddClient(vouchtest.Client{ID: ownClientID, JWKS: jwks, DPoPBound: true, RedirectURIs: []string{b.url + "/oauth/callback"}})
+	err = vouch.Vouch.AddClient(vouchtest.Client{ID: ownClientID, JWKS: jwks, RedirectURIs: []string{b.url + "/oauth/callback"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,17 +78,13 @@ func BenchmarkRequest(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sts, err := vouchtest.NewSTS(vouchtest.STSOptions{Vouch: vouch})
-	if err != nil {
-		b.Fatal(err)
-	}
 	handler, err := broker.New(broker.Environment{
 		Getenv: func(name string) string {
 			return map[string]string{
 				"BROKER_MODE": "relay", "VOUCH_ISSUER": benchVouch, "VOUCH_AUDIENCE": benchBroker, "AWS_ENDPOINT_URL_STS": benchSTS,
 			}[name]
 		},
-		Fetcher: &replay{vouch, sts, map[string]*upstream.Response{}},
+		Fetcher: &replay{vouch, vouchtest.NewSTS(vouch), map[string]*upstream.Response{}},
 		ES256:   goES256{},
 		Now:     time.Now,
 		Log:     func(string) {},

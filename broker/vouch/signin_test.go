@@ -38,7 +38,7 @@ type world struct {
 func newWorld(t *testing.T, o vouchtest.Options) *world {
 	t.Helper()
 	o.Version = vouchtest.Latest
-	stack, err := vouchtest.Start(vouchtest.StackOptions{Vouch: o})
+	stack, err := vouchtest.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func newWorld(t *testing.T, o vouchtest.Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = stack.Vouch.AddClient(vouchtest.Client{ID: brokerID, RedirectURIs: []string{callbackURI}, JWKS: jwks, DPoPBound: true})
+	err = stack.Vouch.AddClient(vouchtest.Client{ID: brokerID, RedirectURIs: []string{callbackURI}, JWKS: jwks})
 	if err != nil {
 		t.Fatal(err)
 	}

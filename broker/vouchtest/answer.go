@@ -81,7 +81,7 @@ func (v *Vouch) challenge(w http.ResponseWriter, e apiError) {
 	scheme := "Bearer "
 	if v.latest() {
 		scheme = "DPoP "
-		parts = append(parts, fmt.Sprintf("algs=%q", strings.Join(proofAlgs(), " ")))
+		parts = append(parts, fmt.Sprintf("algs=%q", clientAlg))
 	}
 	parts = append(parts, fmt.Sprintf("resource_metadata=%q", v.options.Issuer+"/.well-known/oauth-protected-resource"))
 	w.Header().Set("WWW-Authenticate", scheme+strings.Join(parts, ", "))

@@ -32,15 +32,11 @@ func (v *Vouch) ownResource(resource string) (*url.URL, bool) {
 	if err != nil || u.RawQuery != "" || u.ForceQuery || u.User != nil || strings.Contains(resource, "#") {
 		return nil, false
 	}
-	return u, v.ownOrigin(u)
-}
-
-func (v *Vouch) ownOrigin(u *url.URL) bool {
 	own, err := url.Parse(v.options.Issuer)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	have, ok1 := originOf(u)
 	want, ok2 := originOf(own)
-	return ok1 && ok2 && have == want
+	return u, ok1 && ok2 && have == want
 }

@@ -12,7 +12,6 @@ import (
 type accessClaims struct {
 	jwt.RegisteredClaims
 	ClientID         string          `json:"client_id"`
-	Scope            string          `json:"scope"`
 	HardwareVerified bool            `json:"hardware_verified"`
 	Confirmation     json.RawMessage `json:"cnf"`
 
@@ -54,7 +53,6 @@ func (v *Vouch) authenticate(r *http.Request) (*accessClaims, *apiError) {
 
 // decode verifies what an access token says of itself.
 func (v *Vouch) decode(token string) (*accessClaims, *apiError) {
-	keys := v.signing()
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(v.options.Issuer),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(),
@@ -63,10 +61,10 @@ func (v *Vouch) decode(token string) (*accessClaims, *apiError) {
 	claims := &accessClaims{}
 	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		// Without the type, an ID token would pass for an access token.
-		if t.Header["typ"] != accessTokenType || t.Header["kid"] != keys.ecID {
+		if t.Header["typ"] != accessTokenType || t.Header["kid"] != v.keys.ecID {
 			return nil, jwt.ErrTokenUnverifiable
 		}
-		return &keys.ec.PublicKey, nil
+		return &v.keys.ec.PublicKey, nil
 	})
 	if err != nil {
 		return nil, badToken("the access token is invalid or expired")

@@ -152,7 +152,7 @@ func (v *Vouch) grant(c *client, q url.Values) (*code, *oauthError) {
 	case !scopesKnown(q.Get("scope")):
 		return nil, badRequest("invalid_scope", "a scope is unknown")
 	}
-	audience, ok := narrow(c, q.Get("resource"))
+	audience, ok := narrow(q.Get("resource"))
 	if !ok {
 		return nil, badRequest("invalid_target", "the resource is not acceptable")
 	}
@@ -207,19 +207,11 @@ func scopesKnown(scope string) bool {
 
 // narrow returns the audience that a resource stands for, empty when there is
 // none (RFC 8707 section 2).
-func narrow(c *client, resource string) (audience string, ok bool) {
+func narrow(resource string) (audience string, ok bool) {
 	if resource == "" {
 		return "", true
 	}
-	audience, ok = normalizeResource(resource)
-	if !ok || len(c.resourceURIs) == 0 {
-		return audience, ok
-	}
-	allowed := slices.ContainsFunc(c.resourceURIs, func(one string) bool {
-		normal, ok := normalizeResource(one)
-		return ok && normal == audience
-	})
-	return audience, allowed
+	return normalizeResource(resource)
 }
 
 // normalizeResource returns the WHATWG serialisation of a resource, as far as

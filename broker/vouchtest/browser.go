@@ -75,7 +75,7 @@ func (v *Vouch) browser(r *http.Request) (signedIn time.Time, known bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	signedIn, known = v.browsers[digestOf(cookie.Value)]
-	return signedIn, known && v.now().Sub(signedIn) < v.lifetime
+	return signedIn, known && v.now().Sub(signedIn) < sessionLife
 }
 
 func (v *Vouch) rememberBrowser(cookie string, now time.Time) {
@@ -83,7 +83,7 @@ func (v *Vouch) rememberBrowser(cookie string, now time.Time) {
 	defer v.mu.Unlock()
 	if len(v.browsers) >= maxSessions {
 		for id, signedIn := range v.browsers {
-			if now.Sub(signedIn) >= v.lifetime {
+			if now.Sub(signedIn) >= sessionLife {
 				delete(v.browsers, id)
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 )
 
@@ -24,27 +23,16 @@ var errClient = errors.New("client is not usable")
 // A Client is an OAuth client that the server knows from the start, as one made
 // by an administrator.
 type Client struct {
-	ID string
-	// Secret is empty for a public client and for one with private_key_jwt.
-	Secret       string
+	ID           string
 	RedirectURIs []string
-	// ResourceURIs bound what the client may narrow its tokens to; none means
-	// everything.
-	ResourceURIs []string
-	// GrantTypes are the registered grants; nil means the authorization code.
-	GrantTypes []string
-	// JWKS is the client's JWK set of public keys, for request signatures and,
-	// when there is no Secret, for private_key_jwt. Nil means no keys.
+	// JWKS is the JWK set of public keys of a FAPI 2.0 client: private_key_jwt,
+	// pushed requests, tokens bound to its key. Nil makes it a public client.
 	JWKS json.RawMessage
-	// DPoPBound makes it a FAPI 2.0 client: private_key_jwt, pushed requests,
-	// tokens bound to its key.
-	DPoPBound bool
 }
 
 // client is a registered client. It is replaced, never changed.
 type client struct {
 	id, secret        string
-	resourceURIs      []string
 	metadata          registration
 	registrationToken string // empty for one that an administrator made
 	issued            time.Time
@@ -55,21 +43,11 @@ func (c *client) fapi() bool { return c.metadata.DPoPBound }
 
 // AddClient registers a client.
 func (v *Vouch) AddClient(c Client) error {
-	m := registration{
-		RedirectURIs: c.RedirectURIs, GrantTypes: c.GrantTypes, JWKS: c.JWKS, DPoPBound: c.DPoPBound,
+	m := registration{RedirectURIs: c.RedirectURIs, JWKS: c.JWKS, AuthMethod: authNone}
+	if c.JWKS != nil {
+		m.AuthMethod, m.DPoPBound = authPrivateKey, true
 	}
-	switch {
-	case c.Secret != "":
-		m.AuthMethod = authBasic
-	case c.JWKS != nil:
-		m.AuthMethod = authPrivateKey
-	default:
-		m.AuthMethod = authNone
-	}
-	if c.GrantTypes != nil && !slices.Contains(c.GrantTypes, grantCode) {
-		m.ResponseTypes = []string{}
-	}
-	v.fillRegistration(&m)
+	fillRegistration(&m)
 	if refused := v.checkRegistration(&m); refused != nil {
 		return fmt.Errorf("%w: %s", errClient, refused.Description)
 	}
@@ -81,9 +59,7 @@ func (v *Vouch) AddClient(c Client) error {
 	if v.clients[c.ID] != nil {
 		return fmt.Errorf("%w: the id is taken", errClient)
 	}
-	v.clients[c.ID] = &client{
-		id: c.ID, secret: c.Secret, resourceURIs: c.ResourceURIs, metadata: m, issued: v.now(),
-	}
+	v.clients[c.ID] = &client{id: c.ID, metadata: m, issued: v.now()}
 	return nil
 }
 
@@ -122,18 +98,9 @@ func (v *Vouch) authenticateClient(r *http.Request, form url.Values) (*client, *
 		id, secret, method = basicID, basicSecret, authBasic
 	}
 	c := v.client(id)
-	if c == nil || !methodFits(c, method) ||
+	if c == nil || method != c.metadata.AuthMethod ||
 		subtle.ConstantTimeCompare([]byte(secret), []byte(c.secret)) != 1 {
 		return nil, invalid
 	}
 	return c, nil
-}
-
-// methodFits lets the clients that an administrator made use either form of
-// their secret; registered ones said which.
-func methodFits(c *client, method string) bool {
-	if c.registrationToken == "" && c.secret != "" {
-		return method == authBasic || method == authPost
-	}
-	return method == c.metadata.AuthMethod
 }

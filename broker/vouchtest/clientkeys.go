@@ -2,22 +2,18 @@ package vouchtest
 
 import (
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 )
 
 const (
-	minClientRSABits = 2048
-	maxClientRSABits = 8192
-	coordinateBytes  = 32 // of a point on P-256
+	clientAlg       = "ES256" // of assertions and DPoP proofs
+	coordinateBytes = 32      // of a point on P-256
 )
 
 var errKey = errors.New("key is not usable")
@@ -25,9 +21,8 @@ var errKey = errors.New("key is not usable")
 // clientKey is a public key that a client signs with.
 type clientKey struct {
 	id, use, alg string
-	// public is an *ecdsa.PublicKey on P-256, an *rsa.PublicKey, an
-	// ed25519.PublicKey, or nil for a kind that nothing here verifies.
-	public any
+	// public is on P-256, or nil for a key of another kind.
+	public *ecdsa.PublicKey
 }
 
 // clientJWK is a key as clients write it (RFC 7517, RFC 7518 section 6).
@@ -73,18 +68,13 @@ func parseJWK(text json.RawMessage) (clientKey, error) {
 	}
 	key := clientKey{id: k.ID, use: k.Use, alg: k.Algorithm}
 	var err error
-	switch {
-	case k.Type == "EC" && k.Curve == "P-256":
+	if k.Type == "EC" && k.Curve == "P-256" {
 		key.public, err = pointOf(k.jwk)
-	case k.Type == "OKP" && k.Curve == "Ed25519":
-		key.public, err = edwardsOf(k.jwk)
-	case k.Type == "RSA":
-		key.public, err = modulusOf(k.jwk)
 	}
 	return key, err
 }
 
-func pointOf(k jwk) (any, error) {
+func pointOf(k jwk) (*ecdsa.PublicKey, error) {
 	x, err1 := base64.RawURLEncoding.Strict().DecodeString(k.X)
 	y, err2 := base64.RawURLEncoding.Strict().DecodeString(k.Y)
 	if err1 != nil || err2 != nil || len(x) != coordinateBytes || len(y) != coordinateBytes {
@@ -97,62 +87,21 @@ func pointOf(k jwk) (any, error) {
 	return public, nil
 }
 
-func edwardsOf(k jwk) (any, error) {
-	x, err := base64.RawURLEncoding.Strict().DecodeString(k.X)
-	if err != nil || len(x) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("%w: no coordinate", errKey)
-	}
-	return ed25519.PublicKey(x), nil
-}
-
-func modulusOf(k jwk) (any, error) {
-	n, err1 := base64.RawURLEncoding.Strict().DecodeString(k.N)
-	e, err2 := base64.RawURLEncoding.Strict().DecodeString(k.E)
-	if err1 != nil || err2 != nil || len(e) == 0 || len(e) > 4 {
-		return nil, fmt.Errorf("%w: no modulus or exponent", errKey)
-	}
-	public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
-	if bits := public.N.BitLen(); bits < minClientRSABits || bits > maxClientRSABits {
-		return nil, fmt.Errorf("%w: an RSA key of %d bits", errKey, bits)
-	}
-	return public, nil
-}
-
-// fits reports whether the key signs with a JWS algorithm.
-func (k *clientKey) fits(alg string) bool {
-	if k.use == "enc" || k.alg != "" && k.alg != alg {
-		return false
-	}
-	switch k.public.(type) {
-	case *ecdsa.PublicKey:
-		return alg == "ES256"
-	case *rsa.PublicKey:
-		return alg == "RS256" || alg == "PS256"
-	case ed25519.PublicKey:
-		return alg == "EdDSA"
-	}
-	return false
+// signs reports whether the key makes ES256 signatures.
+func (k *clientKey) signs() bool {
+	return k.public != nil && k.use != "enc" && (k.alg == "" || k.alg == clientAlg)
 }
 
 // thumbprint is the SHA-256 thumbprint of RFC 7638, in base64url.
 func (k *clientKey) thumbprint() (string, error) {
-	b64 := base64.RawURLEncoding.EncodeToString
-	var required string // the members that RFC 7638 section 3.2 lists, in its order
-	switch public := k.public.(type) {
-	case *ecdsa.PublicKey:
-		point, err := public.Bytes()
-		if err != nil {
-			return "", fmt.Errorf("%w: %w", errKey, err)
-		}
-		required = fmt.Sprintf(`{"crv":"P-256","kty":"EC","x":%q,"y":%q}`,
-			b64(point[1:1+coordinateBytes]), b64(point[1+coordinateBytes:]))
-	case *rsa.PublicKey:
-		required = fmt.Sprintf(`{"e":%q,"kty":"RSA","n":%q}`, b64(big.NewInt(int64(public.E)).Bytes()), b64(public.N.Bytes()))
-	case ed25519.PublicKey:
-		required = fmt.Sprintf(`{"crv":"Ed25519","kty":"OKP","x":%q}`, b64(public))
-	default:
-		return "", fmt.Errorf("%w: unknown kind", errKey)
+	point, err := k.public.Bytes()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errKey, err)
 	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	// The members that RFC 7638 section 3.2 lists, in its order.
+	required := fmt.Sprintf(`{"crv":"P-256","kty":"EC","x":%q,"y":%q}`,
+		b64(point[1:1+coordinateBytes]), b64(point[1+coordinateBytes:]))
 	sum := sha256.Sum256([]byte(required))
 	return b64(sum[:]), nil
 }

@@ -27,7 +27,7 @@ func (p *party) metadata(change members) string {
 }
 
 func TestRegisterWithKeys(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{Version: vouchtest.Latest})
+	s := start(t, vouchtest.Options{Version: vouchtest.Latest})
 	p := partyOf(t, s, "")
 	set := func(keys ...members) members { return members{"jwks": members{"keys": keys}} }
 	key := func(change members) members {
@@ -39,7 +39,6 @@ func TestRegisterWithKeys(t *testing.T) {
 	}
 	const bad = "invalid_client_metadata"
 	standard := func(m members) members { m["dpop_bound_access_tokens"] = nil; return m }
-	small := members{"kty": "RSA", "n": strings.Repeat("_", 168), "e": "AQAB"}
 	large := members{"kty": "RSA", "n": strings.Repeat("_", 341) + "w", "e": "AQAB"}
 	tests := []struct {
 		name   string
@@ -47,10 +46,9 @@ func TestRegisterWithKeys(t *testing.T) {
 		want   string
 	}{
 		{"FAPI", nil, ""},
-		{"standard", standard(members{}), ""},
+		{"assertions without FAPI", standard(members{}), bad},
 		{"FAPI with ES256 as the ID tokens'", members{"id_token_signed_response_alg": "ES256"}, ""},
 		{"assertions named", members{"token_endpoint_auth_signing_alg": "ES256"}, ""},
-		{"standard with RSA alone", standard(set(large)), ""},
 		{"other kinds beside it", set(key(nil), members{"kty": "EC", "crv": "P-384"}), ""},
 		{"no keys", members{"jwks": nil}, bad},
 		{"empty set", set(), bad},
@@ -63,12 +61,10 @@ func TestRegisterWithKeys(t *testing.T) {
 		{"short coordinate", set(key(members{"x": "AA"})), bad},
 		{"no kind", set(members{"x": "AA"}), bad},
 		{"two keys of one id", set(key(members{"kid": "a"}), key(members{"kid": "a"})), bad},
-		{"small RSA key", standard(set(small)), bad},
-		{"huge RSA key", standard(set(members{"kty": "RSA", "n": strings.Repeat("_", 1400), "e": "AQAB"})), bad},
 		{"no key of a known kind", set(members{"kty": "EC", "crv": "P-384"}), bad},
 		{"key for encryption", set(key(members{"use": "enc"})), bad},
 		{"key of another algorithm", set(key(members{"alg": "ES384"})), bad},
-		{"RS256 for FAPI", set(members{"kty": "RSA", "n": large["n"], "e": "AQAB", "alg": "RS256"}), bad},
+		{"RSA alone", set(members{"kty": "RSA", "n": large["n"], "e": "AQAB", "alg": "RS256"}), bad},
 		{"RS256 named for FAPI", members{"token_endpoint_auth_signing_alg": "RS256"}, bad},
 		{"unknown algorithm named", members{"token_endpoint_auth_signing_alg": "HS256"}, bad},
 		{"algorithm of assertions without them", standard(members{
@@ -108,7 +104,7 @@ func TestRegisterWithKeys(t *testing.T) {
 // TestRotateClientKey registers, signs in, replaces the key by a PUT and signs
 // in again, each time with the keys that are then known.
 func TestRotateClientKey(t *testing.T) {
-	p := partyOf(t, startVouch(t, vouchtest.Options{Version: vouchtest.Latest}), "")
+	p := partyOf(t, start(t, vouchtest.Options{Version: vouchtest.Latest}), "")
 	c := postJSON(t, p.s.VouchURL+"/oauth/register", p.metadata(nil)).decode(t)
 	p.id = c["client_id"].(string)
 	before := p.token()
@@ -160,7 +156,7 @@ func TestRotateClientKey(t *testing.T) {
 }
 
 func TestAddClientWithKeys(t *testing.T) {
-	v := startVouch(t, vouchtest.Options{Version: vouchtest.Latest}).Vouch
+	v := start(t, vouchtest.Options{Version: vouchtest.Latest}).Vouch
 	keys := jwks(t, newKey(t))
 	uris := []string{testRedirect}
 	for i, test := range []struct {
@@ -168,20 +164,19 @@ func TestAddClientWithKeys(t *testing.T) {
 		ok bool
 	}{
 		{vouchtest.Client{JWKS: keys, RedirectURIs: uris}, true},
-		{vouchtest.Client{JWKS: keys, RedirectURIs: uris, DPoPBound: true}, true},
-		{vouchtest.Client{JWKS: keys, RedirectURIs: uris, Secret: "x"}, true},
-		{vouchtest.Client{JWKS: keys, GrantTypes: []string{exchangeType}, DPoPBound: true}, true},
-		{vouchtest.Client{JWKS: keys, RedirectURIs: uris, Secret: "x", DPoPBound: true}, false},
-		{vouchtest.Client{RedirectURIs: uris, DPoPBound: true}, false},
-		{vouchtest.Client{JWKS: keys, GrantTypes: []string{"implicit"}}, false},
+		{vouchtest.Client{RedirectURIs: uris}, true},
+		{vouchtest.Client{JWKS: keys}, false},
 		{vouchtest.Client{JWKS: json.RawMessage(`{"keys":[]}`), RedirectURIs: uris}, false},
 	} {
 		test.c.ID = fmt.Sprintf("client-%d", i)
 		if err := v.AddClient(test.c); (err == nil) != test.ok {
 			t.Errorf("%+v: %v", test.c, err)
 		}
+		if test.ok && v.AddClient(test.c) == nil {
+			t.Errorf("%+v: twice", test.c)
+		}
 	}
-	old := startVouch(t, vouchtest.Options{}).Vouch
+	old := start(t, vouchtest.Options{}).Vouch
 	if err := old.AddClient(vouchtest.Client{ID: "x", JWKS: keys, RedirectURIs: uris}); err == nil {
 		t.Error("the relay era takes private_key_jwt")
 	}
@@ -190,7 +185,7 @@ func TestAddClientWithKeys(t *testing.T) {
 // TestConcurrentReplacements: of several holders of one registration token, one
 // gets the next.
 func TestConcurrentReplacements(t *testing.T) {
-	p := partyOf(t, startVouch(t, vouchtest.Options{Version: vouchtest.Latest}), "")
+	p := partyOf(t, start(t, vouchtest.Options{Version: vouchtest.Latest}), "")
 	for round := range 20 {
 		c := postJSON(t, p.s.VouchURL+"/oauth/register", p.metadata(nil)).decode(t)
 		at := "/oauth/register/" + c["client_id"].(string)

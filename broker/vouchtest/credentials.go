@@ -26,16 +26,13 @@ type call struct {
 }
 
 // credential puts Vouch's checks before the handler of a credential, in Vouch's
-// order: size, rate limit, signature, token, audience, session, binding,
+// order: size, signature, token, audience, session, binding,
 // hardware.
 func (v *Vouch) credential(h func(w http.ResponseWriter, r *http.Request, c call)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxCredentialBody+1))
 		if err != nil || len(body) > maxCredentialBody {
 			writeText(w, http.StatusRequestEntityTooLarge, "length limit exceeded")
-			return
-		}
-		if !v.admit(w, r, tierCredential) {
 			return
 		}
 		if err := v.checkSignature(r, body); err != nil {
@@ -70,20 +67,16 @@ func (v *Vouch) awsToken(w http.ResponseWriter, r *http.Request, c call) {
 		return
 	}
 	person := v.person()
-	switch {
-	case v.options.NoRSA:
-		v.refuse(w, apiError{http.StatusNotImplemented, "rsa_key_unavailable", "no RSA key is configured"})
-		return
-	case !fitsSourceIdentity(person.Email, maxEmailBytes), !fitsTagValue(person.Email), !fitsTagValue(person.Domain), !fitsTagValue(c.source):
+	if !fitsSourceIdentity(person.Email, maxEmailBytes) || !fitsTagValue(person.Email) || !fitsTagValue(person.Domain) || !fitsTagValue(c.source) {
 		v.refuse(w, apiError{http.StatusInternalServerError, "claims_error", "the e-mail address or a tag does not fit AWS"})
 		return
 	}
-	token, err := v.mintAWS(AWSTokenOptions{RoleARN: role, Source: c.source})
+	token, err := v.mintAWS(role, c.source)
 	if err != nil {
 		v.refuse(w, apiError{http.StatusInternalServerError, "token_error", "the token could not be made"})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"id_token": token, "expires_in": int64(v.lifetime.Seconds())})
+	writeJSON(w, http.StatusOK, map[string]any{"id_token": token, "expires_in": int64(sessionLife.Seconds())})
 }
 
 // readJSON reads the members of a JSON object. It answers for itself, in plain

@@ -6,19 +6,14 @@ import (
 )
 
 // serveDiscovery serves the metadata of RFC 8414 and OpenID Connect Discovery.
-// It advertises what this server does: no request objects, introspection, device
-// grant or mutual TLS, and before Latest nothing that needs a client's key.
+// It advertises what this server does, which before Latest is nothing that needs a
+// client's key.
 func (v *Vouch) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	issuer := v.options.Issuer
-	idTokenAlgs := []string{"ES256"}
-	if !v.options.NoRSA {
-		idTokenAlgs = []string{"RS256", "ES256"}
-	}
 	metadata := map[string]any{
 		"issuer":                 issuer,
 		"authorization_endpoint": issuer + "/oauth/authorize",
 		"token_endpoint":         issuer + "/oauth/token",
-		"userinfo_endpoint":      issuer + "/oauth/userinfo",
 		"jwks_uri":               issuer + "/oauth/jwks",
 		"revocation_endpoint":    issuer + "/oauth/revoke",
 		"registration_endpoint":  issuer + "/oauth/register",
@@ -26,10 +21,10 @@ func (v *Vouch) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"scopes_supported":                           scopesSupported(),
 		"response_types_supported":                   []string{"code"},
 		"response_modes_supported":                   []string{"query"},
-		"grant_types_supported":                      v.grantTypes(),
+		"grant_types_supported":                      []string{grantCode},
 		"subject_types_supported":                    []string{"public"},
 		"code_challenge_methods_supported":           []string{"S256"},
-		"id_token_signing_alg_values_supported":      idTokenAlgs,
+		"id_token_signing_alg_values_supported":      []string{"RS256", "ES256"},
 		"token_endpoint_auth_methods_supported":      v.authMethods(),
 		"revocation_endpoint_auth_methods_supported": v.authMethods(),
 		"acr_values_supported":                       []string{acrHardware},
@@ -51,9 +46,9 @@ func (v *Vouch) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 			"pushed_authorization_request_endpoint":                 issuer + "/oauth/par",
 			"request_uri_parameter_supported":                       true,
 			"require_request_uri_registration":                      false,
-			"token_endpoint_auth_signing_alg_values_supported":      assertionAlgs(false),
-			"revocation_endpoint_auth_signing_alg_values_supported": assertionAlgs(false),
-			"dpop_signing_alg_values_supported":                     proofAlgs(),
+			"token_endpoint_auth_signing_alg_values_supported":      []string{clientAlg},
+			"revocation_endpoint_auth_signing_alg_values_supported": []string{clientAlg},
+			"dpop_signing_alg_values_supported":                     []string{clientAlg},
 		})
 	}
 	cacheable(w)
@@ -70,13 +65,6 @@ func (v *Vouch) serveProtectedResource(w http.ResponseWriter, _ *http.Request) {
 		"bearer_methods_supported":          []string{"header"},
 		"dpop_bound_access_tokens_required": false,
 	})
-}
-
-func (v *Vouch) grantTypes() []string {
-	if v.latest() {
-		return []string{grantCode, grantExchange}
-	}
-	return []string{grantCode}
 }
 
 func scopesSupported() []string { return []string{"openid", "email"} }

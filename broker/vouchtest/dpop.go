@@ -75,7 +75,7 @@ func (v *Vouch) readProof(text, method, uri, accessToken string) (*proof, error)
 	p := &proof{}
 	claims := jwt.MapClaims{}
 	parser := jwt.NewParser(
-		jwt.WithValidMethods(proofAlgs()), jwt.WithStrictDecoding(), jwt.WithTimeFunc(v.now),
+		jwt.WithValidMethods([]string{clientAlg}), jwt.WithStrictDecoding(), jwt.WithTimeFunc(v.now),
 		jwt.WithIssuedAt(), jwt.WithLeeway(maxProofAhead),
 	)
 	_, err := parser.ParseWithClaims(text, claims, func(t *jwt.Token) (any, error) {
@@ -123,7 +123,7 @@ func proofKey(t *jwt.Token) (*clientKey, error) {
 		return nil, errProof
 	}
 	key, err := parseJWK(text)
-	if err != nil || !key.fits(t.Method.Alg()) {
+	if err != nil || !key.signs() {
 		return nil, errProof
 	}
 	return &key, nil

@@ -31,44 +31,30 @@ const (
 	FaultCut         FaultKind = "cut"          // the connection breaks in mid-body; minted
 	FaultGarbage     FaultKind = "garbage"      // 200 with a body in no known format
 	FaultHuge        FaultKind = "huge"         // 200 with a JSON body of 10 MiB
-	FaultRedirect    FaultKind = "redirect"     // 307 to Location ("/-/trap" if empty)
+	FaultRedirect    FaultKind = "redirect"     // 307 to /-/trap
 	FaultEmpty       FaultKind = "empty"        // 200 without a body
 	FaultContentType FaultKind = "content-type" // the right body as text/html; minted
 	FaultText401     FaultKind = "text-401"     // 401 text/plain, Vouch's signature refusal
 )
 
-// A Fault spoils the answers of a path. As JSON, Delay is a text such as
-// "200ms".
+// A Fault spoils the answers of a path.
 type Fault struct {
 	// Path is the request path, or a prefix of it followed by "*". An exact
 	// path comes before a prefix, and a longer prefix before a shorter one.
-	Path string    `json:"path"`
-	Kind FaultKind `json:"kind"`
+	Path string
+	Kind FaultKind
 	// Times is how many requests meet the fault; 0 means until cleared.
-	Times int `json:"times,omitempty"`
+	Times int
 	// Status and Code shape FaultStatus.
-	Status int    `json:"status,omitempty"`
-	Code   string `json:"code,omitempty"`
+	Status int
+	Code   string
 	// RetryAfter is the wait of FaultRateLimited in seconds; 0 means 7.
-	RetryAfter int `json:"retry_after,omitempty"`
+	RetryAfter int
 	// RetryAtDate sends that wait as an HTTP date.
-	RetryAtDate bool     `json:"retry_at_date,omitempty"`
-	Delay       Duration `json:"delay,omitzero"`
-	Location    string   `json:"location,omitempty"`
+	RetryAtDate bool
+	// Delay is how late FaultSlow is.
+	Delay time.Duration
 }
-
-// A Duration is a time.Duration whose JSON form is a text such as "200ms".
-type Duration time.Duration
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	*d = Duration(parsed)
-	return err
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
 var errFault = errors.New("fault is not usable")
 
@@ -143,7 +129,7 @@ func (t *Tap) disturb(w http.ResponseWriter, r *http.Request) {
 	}
 	switch f.Kind {
 	case FaultSlow:
-		if waitFor(r, time.Duration(f.Delay), cleared) {
+		if waitFor(r, f.Delay, cleared) {
 			t.options.next.ServeHTTP(w, r)
 		}
 	case FaultHang:
@@ -194,7 +180,7 @@ func (t *Tap) spoil(w http.ResponseWriter, r *http.Request, f *Fault) {
 		}
 		wait := strconv.Itoa(seconds)
 		if f.RetryAtDate {
-			at := t.options.now().Add(time.Duration(seconds) * time.Second)
+			at := time.Now().Add(time.Duration(seconds) * time.Second)
 			wait = at.UTC().Format(http.TimeFormat)
 		}
 		h.Set("Retry-After", wait)
@@ -205,11 +191,7 @@ func (t *Tap) spoil(w http.ResponseWriter, r *http.Request, f *Fault) {
 	case FaultHuge:
 		writeHuge(w)
 	case FaultRedirect:
-		location := f.Location
-		if location == "" {
-			location = trapPath
-		}
-		h.Set("Location", location)
+		h.Set("Location", trapPath)
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	case FaultEmpty:
 		h.Set(contentTypeField, contentTypeJSON)

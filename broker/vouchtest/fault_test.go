@@ -6,15 +6,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"mcp-credential-broker/broker/vouchtest"
 )
-
-const caPath = "/v1/credentials/ssh/ca"
 
 func setFault(t *testing.T, tap *vouchtest.Tap, f vouchtest.Fault) {
 	t.Helper()
@@ -24,10 +21,8 @@ func setFault(t *testing.T, tap *vouchtest.Tap, f vouchtest.Fault) {
 }
 
 func TestFaultAnswers(t *testing.T) {
-	now := newClock()
-	s := startVouch(t, vouchtest.Options{Now: now.Now})
+	s := start(t, vouchtest.Options{})
 	right := get(t, s.VouchURL+caPath).body
-	date := now.Now().Add(30 * time.Second).UTC().Format(http.TimeFormat)
 	tests := []struct {
 		name        string
 		fault       vouchtest.Fault
@@ -39,10 +34,8 @@ func TestFaultAnswers(t *testing.T) {
 		{"500", vouchtest.Fault{Kind: vouchtest.FaultStatus}, 500, `{"code":"server_error","message":"made to fail"}`, "", ""},
 		{"a code", vouchtest.Fault{Kind: vouchtest.FaultStatus, Status: 401, Code: "invalid_token"}, 401, `{"code":"invalid_token","message":"made to fail"}`, "", ""},
 		{"429", vouchtest.Fault{Kind: vouchtest.FaultRateLimited, RetryAfter: 30}, 429, "", "Retry-After", "30"},
-		{"429 with a date", vouchtest.Fault{Kind: vouchtest.FaultRateLimited, RetryAfter: 30, RetryAtDate: true}, 429, "", "Retry-After", date},
-		{"slow", vouchtest.Fault{Kind: vouchtest.FaultSlow, Delay: vouchtest.Duration(time.Millisecond)}, 200, right, "Content-Type", "application/json"},
+		{"slow", vouchtest.Fault{Kind: vouchtest.FaultSlow, Delay: time.Millisecond}, 200, right, "Content-Type", "application/json"},
 		{"redirect", vouchtest.Fault{Kind: vouchtest.FaultRedirect}, 307, "", "Location", "/-/trap"},
-		{"redirect elsewhere", vouchtest.Fault{Kind: vouchtest.FaultRedirect, Location: "http://127.0.0.1:1/x"}, 307, "", "Location", "http://127.0.0.1:1/x"},
 		{"content type", vouchtest.Fault{Kind: vouchtest.FaultContentType}, 200, right, "Content-Type", "text/html; charset=utf-8"},
 		{"text", vouchtest.Fault{Kind: vouchtest.FaultText401}, 401, "signature verification failed", "Content-Type", "text/plain; charset=utf-8"},
 		{"empty", vouchtest.Fault{Kind: vouchtest.FaultEmpty}, 200, "", "Content-Length", "0"},
@@ -63,8 +56,18 @@ func TestFaultAnswers(t *testing.T) {
 	}
 }
 
+func TestRetryAtDate(t *testing.T) {
+	s := start(t, vouchtest.Options{})
+	setFault(t, s.Vouch.Tap, vouchtest.Fault{Path: caPath, Kind: vouchtest.FaultRateLimited, RetryAfter: 3600, RetryAtDate: true})
+	before := time.Now().Truncate(time.Second)
+	at, err := http.ParseTime(get(t, s.VouchURL+caPath).header.Get("Retry-After"))
+	if err != nil || at.Before(before.Add(time.Hour)) || at.After(time.Now().Add(time.Hour)) {
+		t.Errorf("date %v, %v", at, err)
+	}
+}
+
 func TestFaultBodies(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{})
+	s := start(t, vouchtest.Options{})
 	setFault(t, s.Vouch.Tap, vouchtest.Fault{Path: caPath, Kind: vouchtest.FaultHuge, Times: 1})
 	if r := get(t, s.VouchURL+caPath); len(r.body) < 10<<20 || r.decode(t)["token"] == "" {
 		t.Errorf("huge: %d bytes", len(r.body))
@@ -93,7 +96,7 @@ func TestFaultsEndWithTheClient(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			setFault(t, v.Tap, vouchtest.Fault{Path: "/*", Kind: kind, Delay: vouchtest.Duration(time.Hour)})
+			setFault(t, v.Tap, vouchtest.Fault{Path: "/*", Kind: kind, Delay: time.Hour})
 			ended := make(chan struct{})
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				defer close(ended)
@@ -120,7 +123,7 @@ func TestFaultsEndWithTheClient(t *testing.T) {
 }
 
 func TestClearFaultsEndsWhatHangs(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{})
+	s := start(t, vouchtest.Options{})
 	setFault(t, s.STS.Tap, vouchtest.Fault{Path: "/", Kind: vouchtest.FaultHang})
 	r := request(t, http.MethodPost, s.STSURL, "x")
 	failed := make(chan error, 1)
@@ -138,7 +141,7 @@ func TestClearFaultsEndsWhatHangs(t *testing.T) {
 }
 
 func TestFaultPaths(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{})
+	s := start(t, vouchtest.Options{})
 	code := func(path string) string { return get(t, s.VouchURL+path).code(t) }
 	fault := func(path, code string) {
 		setFault(t, s.Vouch.Tap, vouchtest.Fault{Path: path, Kind: vouchtest.FaultStatus, Code: code})
@@ -166,28 +169,11 @@ func TestFaultPaths(t *testing.T) {
 	}
 }
 
-func TestControlRoutes(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{})
-	at := s.VouchURL + "/-/fault"
-	body := `{"path":"/oauth/jwks","kind":"redirect","times":2}`
-	for _, page := range []string{"Origin", "Sec-Fetch-Site"} {
-		if r := postJSON(t, at, body, page, "null"); r.status != http.StatusForbidden {
-			t.Errorf("from a web page (%s): status %d", page, r.status)
-		}
-	}
-	for _, bad := range []string{`x`, `{}`, `{"path":"/","kind":"slow","delay":3}`, `{"path":"/","kind":"hang","x":1}`} {
-		if r := postJSON(t, at, bad); r.status != http.StatusBadRequest {
-			t.Errorf("%s: status %d", bad, r.status)
-		}
-	}
-	if r := get(t, s.VouchURL+"/oauth/jwks"); r.status != http.StatusOK {
-		t.Fatalf("a refused fault works: status %d", r.status)
-	}
-	if r := postJSON(t, at, body); r.status != http.StatusNoContent {
-		t.Fatalf("status %d, body %s", r.status, r.body)
-	}
-	follow := &http.Client{}
-	resp, err := follow.Do(request(t, http.MethodGet, s.VouchURL+"/oauth/jwks", "", bearer("secret")...))
+// TestTrap: whoever follows the redirect is seen, with what they carry.
+func TestTrap(t *testing.T) {
+	s := start(t, vouchtest.Options{})
+	setFault(t, s.Vouch.Tap, vouchtest.Fault{Path: "/oauth/jwks", Kind: vouchtest.FaultRedirect})
+	resp, err := (&http.Client{}).Do(request(t, http.MethodGet, s.VouchURL+"/oauth/jwks", "", bearer("secret")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,22 +181,10 @@ func TestControlRoutes(t *testing.T) {
 	if got := s.Vouch.Requests("/-/trap"); len(got) != 1 || got[0].Header.Get("Authorization") != "Bearer secret" {
 		t.Errorf("trap %v", got)
 	}
-	if r := postJSON(t, at, `{"path":"/oauth/*","kind":"slow","delay":"1ms"}`); r.status != http.StatusNoContent {
-		t.Errorf("status %d, body %s", r.status, r.body)
-	}
-	if r := send(t, request(t, http.MethodDelete, at, "")); r.status != http.StatusNoContent {
-		t.Errorf("clear: status %d", r.status)
-	}
-	if r := get(t, s.VouchURL+"/-/counts"); r.body != `{"/-/trap":1,"/oauth/jwks":2}` {
-		t.Errorf("counts %s", r.body)
-	}
-	if r := get(t, at); r.status != http.StatusMethodNotAllowed {
-		t.Errorf("GET: status %d", r.status)
-	}
 }
 
 func TestWhatIsRemembered(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{})
+	s := start(t, vouchtest.Options{})
 	for range 40 {
 		postJSON(t, s.VouchURL+githubPath+"?a=b", `{"owner":"acme"}`, "X-Test", "1")
 	}
@@ -219,16 +193,12 @@ func TestWhatIsRemembered(t *testing.T) {
 		t.Fatalf("%d requests, count %d", len(got), s.Vouch.Count(githubPath))
 	}
 	if r := got[0]; r.Method != "POST" || r.RawQuery != "a=b" || string(r.Body) != `{"owner":"acme"}` ||
-		r.Header.Get("X-Test") != "1" || r.ContentLength != 16 || "http://"+r.Host != s.VouchURL {
+		r.Header.Get("X-Test") != "1" || r.ContentLength != 16 {
 		t.Errorf("request %+v", r)
 	}
 	postForm(t, s.STSURL, map[string][]string{"x": {strings.Repeat("y", 20<<10)}})
 	if got := s.STS.Requests("/"); len(got) != 1 || len(got[0].Body) != 16<<10 {
 		t.Errorf("long body: %d requests", len(got))
-	}
-	s.Vouch.Forget()
-	if counts := s.Vouch.Counts(); len(counts) != 0 || len(s.Vouch.Requests(githubPath)) != 0 {
-		t.Errorf("counts %v", counts)
 	}
 	for i := range 200 {
 		get(t, s.VouchURL+"/"+strings.Repeat("x", i+1))
@@ -251,26 +221,5 @@ func TestCutMints(t *testing.T) {
 	resp.Body.Close()
 	if again := postForm(t, s.VouchURL+"/oauth/token", form); again.code(t) != "invalid_grant" {
 		t.Errorf("the code was not spent: %s", again.body)
-	}
-}
-
-func TestLogHasNoSecrets(t *testing.T) {
-	var lines []string
-	v, err := vouchtest.New(vouchtest.Options{Issuer: "https://vouch.example", Logf: func(format string, args ...any) {
-		lines = append(lines, format)
-		for _, arg := range args {
-			if text, ok := arg.(string); ok {
-				lines = append(lines, text)
-			}
-		}
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := httptest.NewRequest(http.MethodGet, awsPath+"?role_arn=hunter2", nil)
-	r.Header.Set("Authorization", "Bearer hunter2")
-	v.ServeHTTP(httptest.NewRecorder(), r)
-	if len(lines) == 0 || slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "hunter2") }) {
-		t.Errorf("log %q", lines)
 	}
 }

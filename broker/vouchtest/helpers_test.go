@@ -43,9 +43,8 @@ func (c *clock) advance(d time.Duration) {
 }
 
 // start runs a stack for the test.
-func start(t *testing.T, o vouchtest.StackOptions) *vouchtest.Stack {
+func start(t *testing.T, o vouchtest.Options) *vouchtest.Stack {
 	t.Helper()
-	o.Vouch.Logf, o.STS.Logf = t.Logf, t.Logf
 	s, err := vouchtest.Start(o)
 	if err != nil {
 		t.Fatal(err)
@@ -58,14 +57,9 @@ func start(t *testing.T, o vouchtest.StackOptions) *vouchtest.Stack {
 	return s
 }
 
-func startVouch(t *testing.T, o vouchtest.Options) *vouchtest.Stack {
-	t.Helper()
-	return start(t, vouchtest.StackOptions{Vouch: o})
-}
-
 func startWithClient(t *testing.T, o vouchtest.Options) *vouchtest.Stack {
 	t.Helper()
-	s := startVouch(t, o)
+	s := start(t, o)
 	if err := s.Vouch.AddClient(vouchtest.Client{ID: testClient, RedirectURIs: []string{testRedirect}}); err != nil {
 		t.Fatal(err)
 	}

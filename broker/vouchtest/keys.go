@@ -20,38 +20,19 @@ import (
 
 const rsaBits = 3072
 
-// rsaPool keeps the RSA keys of the process. Making one takes a good part of a
-// second, so that a test with a server for each case would do little else:
-// servers at the same count of rotations share a key. EC keys are never shared.
-var rsaPool struct {
-	sync.Mutex
-	keys []*rsa.PrivateKey
-}
+// sharedRSA makes the one RSA key of the process at its first use. Making one takes
+// a good part of a second, so that a test with a server for each case would do
+// little else. EC keys are never shared.
+var sharedRSA = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, rsaBits) })
 
-func pooledRSA(n int) (*rsa.PrivateKey, error) {
-	rsaPool.Lock()
-	defer rsaPool.Unlock()
-	for len(rsaPool.keys) <= n {
-		key, err := rsa.GenerateKey(rand.Reader, rsaBits)
-		if err != nil {
-			return nil, fmt.Errorf("RSA key: %w", err)
-		}
-		rsaPool.keys = append(rsaPool.keys, key)
-	}
-	return rsaPool.keys[n], nil
-}
-
-// signingKeys are the keys between two rotations.
+// signingKeys are a server's keys besides the shared one.
 type signingKeys struct {
 	ec    *ecdsa.PrivateKey
 	ecID  string
-	rsa   func() (*rsa.PrivateKey, error) // nil without an RSA key
-	alien *ecdsa.PrivateKey               // never published; see Flaws.ForeignKey
+	alien *ecdsa.PrivateKey // never published; see Flaws.ForeignKey
 }
 
-// newSigningKeys makes the EC keys at once and leaves the RSA key to its first
-// use.
-func newSigningKeys(noRSA bool, rotation int) (*signingKeys, error) {
+func newSigningKeys() (*signingKeys, error) {
 	k := &signingKeys{}
 	for _, to := range []**ecdsa.PrivateKey{&k.ec, &k.alien} {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -61,13 +42,8 @@ func newSigningKeys(noRSA bool, rotation int) (*signingKeys, error) {
 		*to = key
 	}
 	var err error
-	if k.ecID, err = keyID(&k.ec.PublicKey); err != nil {
-		return nil, err
-	}
-	if !noRSA {
-		k.rsa = func() (*rsa.PrivateKey, error) { return pooledRSA(rotation) }
-	}
-	return k, nil
+	k.ecID, err = keyID(&k.ec.PublicKey)
+	return k, err
 }
 
 func keyID(public any) (string, error) {
@@ -92,38 +68,30 @@ type jwk struct {
 	E         string `json:"e,omitempty"`
 }
 
-// jwks returns the public keys in Vouch's order: RSA first when there is one.
+// jwks returns the public keys in Vouch's order.
 func (k *signingKeys) jwks() ([]jwk, error) {
 	point, err := k.ec.PublicKey.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("EC key: %w", err)
 	}
-	b64 := base64.RawURLEncoding.EncodeToString
-	set := []jwk{{
-		Type: "EC", Algorithm: "ES256", Use: "sig", ID: k.ecID,
-		Curve: "P-256", X: b64(point[1:33]), Y: b64(point[33:]),
-	}}
-	if k.rsa == nil {
-		return set, nil
-	}
-	key, id, err := k.rsaKey()
+	key, id, err := rsaKey()
 	if err != nil {
 		return nil, err
 	}
-	first := jwk{
+	b64 := base64.RawURLEncoding.EncodeToString
+	return []jwk{{
 		Type: "RSA", Algorithm: "RS256", Use: "sig", ID: id,
 		N: b64(key.N.Bytes()), E: b64(big.NewInt(int64(key.E)).Bytes()),
-	}
-	return append([]jwk{first}, set...), nil
+	}, {
+		Type: "EC", Algorithm: "ES256", Use: "sig", ID: k.ecID,
+		Curve: "P-256", X: b64(point[1:33]), Y: b64(point[33:]),
+	}}, nil
 }
 
-func (k *signingKeys) rsaKey() (*rsa.PrivateKey, string, error) {
-	if k.rsa == nil {
-		return nil, "", errNoRSA
-	}
-	key, err := k.rsa()
+func rsaKey() (*rsa.PrivateKey, string, error) {
+	key, err := sharedRSA()
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("RSA key: %w", err)
 	}
 	id, err := keyID(&key.PublicKey)
 	return key, id, err
@@ -137,7 +105,7 @@ func (k *signingKeys) pair(alg string) (jwt.SigningMethod, any, string, error) {
 	case "ES256":
 		return jwt.SigningMethodES256, k.ec, k.ecID, nil
 	case "RS256":
-		key, id, err := k.rsaKey()
+		key, id, err := rsaKey()
 		return jwt.SigningMethodRS256, key, id, err
 	case "HS256":
 		der, err := x509.MarshalPKIXPublicKey(&k.ec.PublicKey)
@@ -150,7 +118,7 @@ func (k *signingKeys) pair(alg string) (jwt.SigningMethod, any, string, error) {
 }
 
 func (v *Vouch) serveJWKS(w http.ResponseWriter, _ *http.Request) {
-	set, err := v.signing().jwks()
+	set, err := v.keys.jwks()
 	if err != nil {
 		v.refuse(w, apiError{http.StatusInternalServerError, "server_error", "the keys are not available"})
 		return

@@ -54,12 +54,6 @@ func (m *memory) take(text string, now time.Time) bool {
 	return known
 }
 
-func (m *memory) clear() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	clear(m.until)
-}
-
 const nonceLifetime = 300 * time.Second
 
 // newNonce returns a nonce that DPoP proofs may carry until it expires, and one
@@ -70,6 +64,3 @@ func (v *Vouch) newNonce() string {
 	v.nonces.add(nonce, now.Add(nonceLifetime), now)
 	return nonce
 }
-
-// ExpireNonces makes every nonce that was handed out so far unknown.
-func (v *Vouch) ExpireNonces() { v.nonces.clear() }

@@ -34,7 +34,7 @@ type registration struct {
 	keys []clientKey // of JWKS, once checked
 }
 
-func (v *Vouch) fillRegistration(m *registration) {
+func fillRegistration(m *registration) {
 	if m.GrantTypes == nil {
 		m.GrantTypes = []string{grantCode}
 	}
@@ -46,7 +46,7 @@ func (v *Vouch) fillRegistration(m *registration) {
 	}
 	if m.IDTokenAlg == "" {
 		m.IDTokenAlg = "RS256"
-		if v.options.NoRSA || m.DPoPBound {
+		if m.DPoPBound {
 			m.IDTokenAlg = "ES256"
 		}
 	}
@@ -66,7 +66,7 @@ func (v *Vouch) checkRegistration(m *registration) *oauthError {
 		return bad("the response types do not fit the grant types")
 	case !slices.Contains(v.authMethods(), m.AuthMethod):
 		return bad("the token endpoint auth method is not available")
-	case m.IDTokenAlg != "ES256" && (m.IDTokenAlg != "RS256" || v.options.NoRSA):
+	case m.IDTokenAlg != "ES256" && m.IDTokenAlg != "RS256":
 		return bad("the ID token algorithm is not available")
 	case len(m.Contacts) > maxContacts, len(m.RequestURIs) > maxRequestURIs:
 		return bad("too many contacts or request URIs")
@@ -80,12 +80,12 @@ func (v *Vouch) checkRegistration(m *registration) *oauthError {
 			return badRequest("invalid_redirect_uri", "a redirect URI is not allowed")
 		}
 	}
-	return v.checkKeys(m)
+	return checkKeys(m)
 }
 
 // checkKeys judges the keys of client metadata, and what may be asked of a
 // client because of them.
-func (v *Vouch) checkKeys(m *registration) *oauthError {
+func checkKeys(m *registration) *oauthError {
 	bad := func(why string) *oauthError { return badRequest("invalid_client_metadata", why) }
 	if m.JWKS != nil {
 		keys, err := parseJWKS(m.JWKS)
@@ -100,8 +100,8 @@ func (v *Vouch) checkKeys(m *registration) *oauthError {
 		return bad("jwks and jwks_uri exclude each other")
 	case m.MTLSBound:
 		return bad("mutual TLS is not available")
-	case m.DPoPBound && (!v.latest() || !assertion):
-		return bad("sender-constrained tokens need private_key_jwt")
+	case m.DPoPBound != assertion:
+		return bad("private_key_jwt and sender-constrained tokens go together")
 	case m.DPoPBound && m.IDTokenAlg != "ES256":
 		return bad("the ID tokens of this client must be ES256")
 	case m.AuthAlg != "" && !assertion:
@@ -110,14 +110,10 @@ func (v *Vouch) checkKeys(m *registration) *oauthError {
 		return nil
 	case m.JWKS == nil:
 		return bad("private_key_jwt needs jwks; this server fetches no jwks_uri")
+	case m.AuthAlg != "" && m.AuthAlg != clientAlg, !slices.ContainsFunc(m.keys, func(k clientKey) bool { return k.signs() }):
+		return bad("no key fits an assertion algorithm")
 	}
-	for _, alg := range assertionAlgs(m.DPoPBound) {
-		fits := func(k clientKey) bool { return k.fits(alg) && (m.AuthAlg == "" || m.AuthAlg == alg) }
-		if slices.ContainsFunc(m.keys, fits) {
-			return nil
-		}
-	}
-	return bad("no key fits an assertion algorithm")
+	return nil
 }
 
 func registrableGrants() []string {

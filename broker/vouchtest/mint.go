@@ -3,7 +3,6 @@ package vouchtest
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,20 +13,20 @@ import (
 )
 
 const (
-	// DefaultClientID is the client of tokens that are minted without one.
-	DefaultClientID = "0192f0c1-9b1e-7c55-8d0a-5e1f7a2b3c4d"
+	// defaultClientID is the client of tokens that are minted without one.
+	defaultClientID = "0192f0c1-9b1e-7c55-8d0a-5e1f7a2b3c4d"
 
 	accessTokenType = "at+jwt" // RFC 9068 section 2.1
 	acrHardware     = "urn:nist:authentication:assurance-level:aal3"
+	keyModel        = "a25342c0-3cdc-4414-8e46-f4807fca511c" // AAGUID of the person's security key
 	maxSessions     = 4096
 )
 
-var errNoRSA = errors.New("no RSA key is configured")
-
 // TokenOptions describe an access token. The zero value is the token of a
-// person who signed in with the hardware key for DefaultClientID.
+// person who signed in with the hardware key.
 type TokenOptions struct {
-	// ClientID is also the audience unless Audience is set.
+	// ClientID is also the audience unless Audience is set; empty means a client
+	// that nobody registered.
 	ClientID string
 	// Audience narrows the token to a resource (RFC 8707).
 	Audience string
@@ -37,10 +36,6 @@ type TokenOptions struct {
 	Lifetime time.Duration
 	// Confirmation is the cnf claim, nil for none.
 	Confirmation map[string]any
-	// WithoutHardware is a sign-in without the FIDO2 ceremony.
-	WithoutHardware bool
-	// WithoutSession mints a good token that the server does not remember.
-	WithoutSession bool
 	// Flaws make the token wrong. The server remembers it all the same, so that
 	// the flaw alone can be what refuses it.
 	Flaws Flaws
@@ -69,37 +64,36 @@ func (v *Vouch) MintAccessToken(o TokenOptions) string {
 	return token
 }
 
-// mintAccess mints a token. A zero authTime stands for a token that was exchanged
-// and so says nothing of a ceremony's time.
+// mintAccess mints a token. With a zero authTime it says nothing of the ceremony's
+// time.
 func (v *Vouch) mintAccess(o TokenOptions, authTime time.Time, codeID string) (string, error) {
 	now := v.now()
 	if o.ClientID == "" {
-		o.ClientID = DefaultClientID
+		o.ClientID = defaultClientID
 	}
 	if o.Audience == "" {
 		o.Audience = o.ClientID
 	}
 	if o.Lifetime == 0 {
-		o.Lifetime = v.lifetime
+		o.Lifetime = sessionLife
 	}
 	expires := now.Add(o.Lifetime)
 	issued := now
 	if o.Lifetime < 0 {
-		issued = expires.Add(-v.lifetime)
+		issued = expires.Add(-sessionLife)
 	}
 	person := v.person()
 	claims := jwt.MapClaims{
 		"iss": v.options.Issuer, "sub": person.Subject, "aud": o.Audience,
 		"exp": expires.Unix(), "iat": issued.Unix(), "nbf": issued.Unix(),
 		"jti": newUUID(now), "client_id": o.ClientID,
-		"hardware_verified": v.hardware() && !o.WithoutHardware,
+		"hardware_verified": v.hardware(),
 	}
-	if claims["hardware_verified"] == true {
-		claims["amr"] = hardwareMethods()
-		claims["acr"] = acrHardware
-	}
-	if claims["hardware_verified"] == true && !authTime.IsZero() {
-		claims["auth_time"] = authTime.Unix()
+	if v.hardware() {
+		claims["amr"], claims["acr"] = hardwareMethods(), acrHardware
+		if !authTime.IsZero() {
+			claims["auth_time"] = authTime.Unix()
+		}
 	}
 	if o.Scope != "" {
 		claims["scope"] = o.Scope
@@ -115,9 +109,7 @@ func (v *Vouch) mintAccess(o TokenOptions, authTime time.Time, codeID string) (s
 	if err != nil {
 		return "", fmt.Errorf("access token: %w", err)
 	}
-	if !o.WithoutSession {
-		v.remember(token, &session{clientID: o.ClientID, codeID: codeID, expires: expires})
-	}
+	v.remember(token, &session{clientID: o.ClientID, codeID: codeID, expires: expires})
 	return token, nil
 }
 
@@ -128,13 +120,12 @@ func (v *Vouch) sign(alg, typ string, claims jwt.MapClaims, flaws Flaws) (string
 	if flaws.Algorithm != "" {
 		alg = flaws.Algorithm
 	}
-	keys := v.signing()
-	method, key, id, err := keys.pair(alg)
+	method, key, id, err := v.keys.pair(alg)
 	if err != nil {
 		return "", err
 	}
 	if flaws.ForeignKey {
-		method, key = jwt.SigningMethodES256, keys.alien
+		method, key = jwt.SigningMethodES256, v.keys.alien
 	}
 	token := jwt.NewWithClaims(method, claims)
 	token.Header["typ"], token.Header["kid"] = typ, id
@@ -154,7 +145,7 @@ func (v *Vouch) idToken(c *client, g *code, accessToken string) (string, error) 
 	half := sha256.Sum256([]byte(accessToken))
 	claims := jwt.MapClaims{
 		"iss": v.options.Issuer, "sub": v.person().Subject, "aud": c.id,
-		"exp": now.Add(v.lifetime).Unix(), "iat": now.Unix(),
+		"exp": now.Add(sessionLife).Unix(), "iat": now.Unix(),
 		"at_hash": base64.RawURLEncoding.EncodeToString(half[:16]),
 	}
 	if !g.authTime.IsZero() {
@@ -177,64 +168,32 @@ func (v *Vouch) idToken(c *client, g *code, accessToken string) (string, error) 
 	return token, nil
 }
 
-// AWSTokenOptions describe an ID token for STS.
-type AWSTokenOptions struct {
-	// RoleARN pins the token to a role; empty leaves the pin out.
-	RoleARN string
-	// Source names the agent behind the request: it makes the session tags of
-	// an AI's. Empty leaves them out.
-	Source string
-	// Lifetime is the session's when 0; a negative one has passed.
-	Lifetime time.Duration
-	// Flaws make the token wrong.
-	Flaws Flaws
-}
-
-// MintAWSToken returns an ID token as the credential API does for AWS. It
-// panics when the options cannot be signed, which is a mistake in the test.
-func (v *Vouch) MintAWSToken(o AWSTokenOptions) string {
-	token, err := v.mintAWS(o)
-	if err != nil {
-		panic(err)
-	}
-	return token
-}
-
-func (v *Vouch) mintAWS(o AWSTokenOptions) (string, error) {
+// mintAWS returns an ID token for STS. It is pinned to a role unless that is empty,
+// and has the session tags of an AI's if it names the agent behind the request.
+func (v *Vouch) mintAWS(role, source string) (string, error) {
 	now := v.now()
-	if o.Lifetime == 0 {
-		o.Lifetime = v.lifetime
-	}
-	expires := now.Add(o.Lifetime)
-	issued := now
-	if o.Lifetime < 0 {
-		issued = expires.Add(-v.lifetime)
-	}
 	person := v.person()
 	claims := jwt.MapClaims{
 		"iss": v.options.Issuer, "aud": v.options.Issuer, "sub": person.Email, "email": person.Email,
-		"exp": expires.Unix(), "iat": issued.Unix(), "jti": newUUID(now),
-		"email_verified": true, "hardware_verified": true,
+		"exp": now.Add(sessionLife).Unix(), "iat": now.Unix(), "jti": newUUID(now),
+		"email_verified": true, "hardware_verified": true, "hardware_aaguid": keyModel,
 		claimSourceIdentity: person.Email,
 	}
 	tags := map[string][]string{"vouch:Email": {person.Email}}
-	if person.AAGUID != "" {
-		claims["hardware_aaguid"] = person.AAGUID
-	}
 	if person.Domain != "" {
 		claims["hd"] = person.Domain
 		tags["vouch:Domain"] = []string{person.Domain}
 	}
-	if o.Source != "" {
+	if source != "" {
 		tags["vouch:AccessType"] = []string{"ai"}
-		tags["vouch:Agent"] = []string{o.Source}
+		tags["vouch:Agent"] = []string{source}
 	}
 	claims[claimTags] = map[string]any{
 		"principal_tags":      tags,
 		"transitive_tag_keys": slices.Sorted(maps.Keys(tags)),
 	}
-	if o.RoleARN != "" {
-		claims[claimRoles] = []string{o.RoleARN}
+	if role != "" {
+		claims[claimRoles] = []string{role}
 	}
-	return v.sign("RS256", "JWT", claims, o.Flaws)
+	return v.sign("RS256", "JWT", claims, Flaws{})
 }

@@ -44,14 +44,11 @@ func TestCodeFlow(t *testing.T) {
 	if id := payload(t, answer["id_token"].(string), 1); id["nonce"] != "n1" || id["aud"] != testClient || id["at_hash"] == nil {
 		t.Errorf("ID token %v", id)
 	}
-	if info := get(t, s.VouchURL+"/oauth/userinfo", bearer(token)...).decode(t); info["email"] != person.Email {
-		t.Errorf("userinfo %v", info)
-	}
 }
 
 // TestAccessTokenClaims holds the claims to exactly those of the contract.
 func TestAccessTokenClaims(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{})
+	s := start(t, vouchtest.Options{})
 	always := []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "hardware_verified"}
 	ceremony := []string{"auth_time", "amr", "acr"}
 	tests := []struct {
@@ -60,7 +57,6 @@ func TestAccessTokenClaims(t *testing.T) {
 		want []string
 	}{
 		{"plain", vouchtest.TokenOptions{}, ceremony},
-		{"no hardware", vouchtest.TokenOptions{WithoutHardware: true}, nil},
 		{"e-mail", vouchtest.TokenOptions{Scope: "openid email"}, append([]string{"scope", "email", "email_verified"}, ceremony...)},
 		{"bound", vouchtest.TokenOptions{Confirmation: map[string]any{"jkt": "x"}}, append([]string{"cnf"}, ceremony...)},
 	}
@@ -85,11 +81,6 @@ func TestAccessTokenClaims(t *testing.T) {
 
 func TestAuthorizeRefusals(t *testing.T) {
 	s := startWithClient(t, vouchtest.Options{})
-	if err := s.Vouch.AddClient(vouchtest.Client{
-		ID: "bounded", RedirectURIs: []string{testRedirect}, ResourceURIs: []string{"https://broker.example/mcp"},
-	}); err != nil {
-		t.Fatal(err)
-	}
 	set := func(pairs ...string) func(url.Values) {
 		return func(q url.Values) {
 			for i := 0; i < len(pairs); i += 2 {
@@ -107,7 +98,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 		want     string
 	}{
 		{"unknown client", set("client_id", "mallory"), false, "invalid_request"},
-		{"two clients", func(q url.Values) { q.Add("client_id", "bounded") }, false, "invalid_request"},
+		{"two clients", func(q url.Values) { q.Add("client_id", "other") }, false, "invalid_request"},
 		{"no redirect URI", set("redirect_uri", ""), false, "invalid_request"},
 		{"foreign redirect URI", set("redirect_uri", "https://evil.example/callback"), false, "invalid_request"},
 		{"longer redirect URI", set("redirect_uri", testRedirect+"/.."), false, "invalid_request"},
@@ -124,7 +115,6 @@ func TestAuthorizeRefusals(t *testing.T) {
 		{"relative resource", set("resource", "/mcp"), true, "invalid_target"},
 		{"resource with fragment", set("resource", "https://broker.example/mcp#x"), true, "invalid_target"},
 		{"long resource", set("resource", "https://broker.example/"+strings.Repeat("x", 2048)), true, "invalid_target"},
-		{"resource outside the list", set("client_id", "bounded", "resource", "https://broker.example/other"), true, "invalid_target"},
 		{"repeated resource", func(q url.Values) { q["resource"] = []string{"https://a.example", "https://b.example"} }, true, "invalid_request"},
 		{"request object", set("request", "ey"), true, "request_not_supported"},
 	}
@@ -145,15 +135,10 @@ func TestAuthorizeRefusals(t *testing.T) {
 			}
 		})
 	}
-	q := authorization()
-	set("client_id", "bounded", "resource", "https://broker.example/mcp")(q)
-	if back := authorize(t, s, q); back.Get("code") == "" {
-		t.Errorf("a listed resource is refused: %v", back)
-	}
 }
 
 func TestLoopbackRedirect(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{})
+	s := start(t, vouchtest.Options{})
 	err := s.Vouch.AddClient(vouchtest.Client{ID: testClient, RedirectURIs: []string{"http://127.0.0.1/cb", "http://[::1]:5/cb?a=1"}})
 	if err != nil {
 		t.Fatal(err)
@@ -186,9 +171,8 @@ func TestTokenRefusals(t *testing.T) {
 	if err := s.Vouch.AddClient(vouchtest.Client{ID: "other", RedirectURIs: []string{testRedirect}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Vouch.AddClient(vouchtest.Client{ID: "secretive", Secret: "s3cret", RedirectURIs: []string{testRedirect}}); err != nil {
-		t.Fatal(err)
-	}
+	secretive := postJSON(t, s.VouchURL+"/oauth/register", `{"redirect_uris":["`+testRedirect+`"]}`).decode(t)
+	id, secret := secretive["client_id"].(string), secretive["client_secret"].(string)
 	basic := func(user, password string) []string {
 		r := request(t, http.MethodPost, s.VouchURL, "")
 		r.SetBasicAuth(user, password)
@@ -212,11 +196,11 @@ func TestTokenRefusals(t *testing.T) {
 		{"other resource", func(f url.Values) { f.Set("resource", "https://evil.example/") }, nil, 0, 400, "invalid_target"},
 		{"unknown client", func(f url.Values) { f.Set("client_id", "mallory") }, nil, 0, 401, "invalid_client"},
 		{"secret of a public client", func(f url.Values) { f.Set("client_secret", "x") }, nil, 0, 401, "invalid_client"},
-		{"no secret", func(f url.Values) { f.Set("client_id", "secretive") }, nil, 0, 401, "invalid_client"},
-		{"wrong secret", func(f url.Values) { f.Set("client_id", "secretive"); f.Set("client_secret", "x") }, nil, 0, 401, "invalid_client"},
-		{"wrong basic secret", func(f url.Values) { f.Del("client_id") }, basic("secretive", "x"), 0, 401, "invalid_client"},
-		{"two secrets", func(f url.Values) { f.Set("client_id", "secretive"); f.Set("client_secret", "s3cret") }, basic("secretive", "s3cret"), 0, 401, "invalid_client"},
-		{"two clients", func(url.Values) {}, basic("secretive", "s3cret"), 0, 401, "invalid_client"},
+		{"no secret", func(f url.Values) { f.Set("client_id", id) }, nil, 0, 401, "invalid_client"},
+		{"wrong secret", func(f url.Values) { f.Set("client_id", id); f.Set("client_secret", "x") }, nil, 0, 401, "invalid_client"},
+		{"wrong basic secret", func(f url.Values) { f.Del("client_id") }, basic(id, "x"), 0, 401, "invalid_client"},
+		{"two secrets", func(f url.Values) { f.Set("client_id", id); f.Set("client_secret", secret) }, basic(id, secret), 0, 401, "invalid_client"},
+		{"two clients", func(url.Values) {}, basic(id, secret), 0, 401, "invalid_client"},
 		{"no grant", func(f url.Values) { f.Del("grant_type") }, nil, 0, 400, "invalid_request"},
 		{"refresh token", func(f url.Values) { f.Set("grant_type", "refresh_token") }, nil, 0, 400, "unsupported_grant_type"},
 		{"repeated code", func(f url.Values) { f.Add("code", "x") }, nil, 0, 400, "invalid_request"},
@@ -243,16 +227,16 @@ func TestReplayedCodeEndsItsTokens(t *testing.T) {
 	bystander := signIn(t, s, authorization())["access_token"].(string)
 	form := redemption(authorize(t, s, authorization()).Get("code"))
 	token := postForm(t, s.VouchURL+"/oauth/token", form).decode(t)["access_token"].(string)
-	if r := get(t, s.VouchURL+"/v1/credentials/github/status", bearer(token)...); r.status != http.StatusOK {
+	if r := get(t, s.VouchURL+awsPath, bearer(token)...); r.status != http.StatusOK {
 		t.Fatalf("before the replay: status %d", r.status)
 	}
 	if r := postForm(t, s.VouchURL+"/oauth/token", form); r.code(t) != "invalid_grant" {
 		t.Fatalf("replay: %s", r.body)
 	}
-	if r := get(t, s.VouchURL+"/v1/credentials/github/status", bearer(token)...); r.status != http.StatusUnauthorized {
+	if r := get(t, s.VouchURL+awsPath, bearer(token)...); r.status != http.StatusUnauthorized {
 		t.Errorf("after the replay: status %d", r.status)
 	}
-	if r := get(t, s.VouchURL+"/v1/credentials/github/status", bearer(bystander)...); r.status != http.StatusOK {
+	if r := get(t, s.VouchURL+awsPath, bearer(bystander)...); r.status != http.StatusOK {
 		t.Errorf("another code's token: status %d", r.status)
 	}
 }
@@ -263,7 +247,7 @@ func TestRevoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := signIn(t, s, authorization())["access_token"].(string)
-	status := func() int { return get(t, s.VouchURL+"/oauth/userinfo", bearer(token)...).status }
+	status := func() int { return get(t, s.VouchURL+awsPath, bearer(token)...).status }
 	revoke := func(client, token string) int {
 		return postForm(t, s.VouchURL+"/oauth/revoke", url.Values{"client_id": {client}, "token": {token}}).status
 	}
@@ -278,9 +262,5 @@ func TestRevoke(t *testing.T) {
 	}
 	if got := revoke(testClient, token); got != http.StatusOK || status() != http.StatusUnauthorized {
 		t.Errorf("the token lives on (status %d)", got)
-	}
-	again := s.Vouch.MintAccessToken(vouchtest.TokenOptions{})
-	if !s.Vouch.Revoke(again) || s.Vouch.Revoke(again) {
-		t.Error("Revoke does not tell whether there was a session")
 	}
 }

@@ -22,10 +22,8 @@ import (
 )
 
 const (
-	partyID      = "fapi-client"
-	exchangeType = "urn:ietf:params:oauth:grant-type:token-exchange"
-	accessType   = "urn:ietf:params:oauth:token-type:access_token"
-	bearerType   = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	partyID    = "fapi-client"
+	bearerType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 )
 
 // party is an OAuth client that does everything v2026.10.1 demands: one P-256
@@ -112,11 +110,11 @@ func jwks(t *testing.T, keys ...*ecdsa.PrivateKey) json.RawMessage {
 func newParty(t *testing.T, o vouchtest.Options) *party {
 	t.Helper()
 	o.Version = vouchtest.Latest
-	p := partyOf(t, startVouch(t, o), partyID)
+	p := partyOf(t, start(t, o), partyID)
 	if o.Now != nil {
 		p.now = o.Now
 	}
-	p.add(vouchtest.Client{DPoPBound: true, GrantTypes: []string{"authorization_code", exchangeType}})
+	p.add()
 	return p
 }
 
@@ -127,9 +125,9 @@ func partyOf(t *testing.T, s *vouchtest.Stack, id string) *party {
 }
 
 // add registers the party's id and key.
-func (p *party) add(c vouchtest.Client) {
+func (p *party) add() {
 	p.t.Helper()
-	c.ID, c.JWKS, c.RedirectURIs = p.id, jwks(p.t, p.key), []string{testRedirect}
+	c := vouchtest.Client{ID: p.id, JWKS: jwks(p.t, p.key), RedirectURIs: []string{testRedirect}}
 	if err := p.s.Vouch.AddClient(c); err != nil {
 		p.t.Fatal(err)
 	}

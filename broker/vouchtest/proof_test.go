@@ -1,29 +1,17 @@
 package vouchtest_test
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/base64"
-	"encoding/json"
-	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"mcp-credential-broker/broker/vouchtest"
 )
 
 func TestAssertions(t *testing.T) {
 	p := newParty(t, vouchtest.Options{})
-	standard := partyOf(t, p.s, "standard")
-	standard.add(vouchtest.Client{})
-	secretive := partyOf(t, p.s, "secretive")
-	secretive.add(vouchtest.Client{Secret: "s3cret"})
 	at := p.s.VouchURL + "/oauth/token"
 	stamp := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 	tests := []struct {
@@ -54,12 +42,6 @@ func TestAssertions(t *testing.T) {
 		{"critical header", p.assertion(headed("crit", []string{"x"})), false},
 		{"key of another", p.sign(newKey(t), members{"kid": p.keyID}, payload(t, p.assertion(), 1), nil), false},
 		{"too large", p.assertion(claimed("x", strings.Repeat("x", 8192))), false},
-		{"client that has a secret", secretive.assertion(), false},
-		{"standard: token endpoint", standard.assertion(claimed("aud", at)), true},
-		{"standard: no jti", standard.assertion(claimed("jti", nil)), true},
-		{"standard: array", standard.assertion(claimed("aud", []string{p.s.VouchURL, at})), true},
-		{"standard: foreign audience too", standard.assertion(claimed("aud", []string{p.s.VouchURL, "https://evil.example"})), false},
-		{"standard: empty array", standard.assertion(claimed("aud", []string{})), false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -93,56 +75,6 @@ func TestAssertionIsSpentOnce(t *testing.T) {
 	elsewhere := &form{url.Values{"token": {"x"}}, f.assertion, ""}
 	if r := p.post("/oauth/revoke", elsewhere); r.code(t) != "invalid_client" {
 		t.Errorf("reused elsewhere: %s", r.body)
-	}
-}
-
-// TestOtherAlgorithms: PS256 and EdDSA are as good as ES256; RS256 is for
-// clients without FAPI.
-func TestOtherAlgorithms(t *testing.T) {
-	edPublic, edKey, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b64 := base64.RawURLEncoding.EncodeToString
-	keys := toJSON(t, members{"keys": []members{
-		{"kty": "OKP", "crv": "Ed25519", "x": b64(edPublic), "kid": "ed"},
-		{"kty": "RSA", "n": b64(rsaKey.N.Bytes()), "e": b64(big.NewInt(int64(rsaKey.E)).Bytes()), "kid": "rsa"},
-	}})
-	s := startVouch(t, vouchtest.Options{Version: vouchtest.Latest})
-	for _, fapi := range []bool{false, true} {
-		id := map[bool]string{false: "standard", true: "fapi"}[fapi]
-		if err := s.Vouch.AddClient(vouchtest.Client{
-			ID: id, JWKS: json.RawMessage(keys), DPoPBound: fapi, RedirectURIs: []string{testRedirect},
-		}); err != nil {
-			t.Fatal(err)
-		}
-		p := partyOf(t, s, id)
-		for _, test := range []struct {
-			method jwt.SigningMethod
-			kid    string
-			key    any
-			ok     bool
-		}{
-			{jwt.SigningMethodEdDSA, "ed", edKey, true},
-			{jwt.SigningMethodPS256, "rsa", rsaKey, true},
-			{jwt.SigningMethodRS256, "rsa", rsaKey, !fapi},
-			{jwt.SigningMethodRS384, "rsa", rsaKey, false},
-		} {
-			token := jwt.NewWithClaims(test.method, jwt.MapClaims(payload(t, p.assertion(), 1)))
-			token.Header["kid"] = test.kid
-			text, err := token.SignedString(test.key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := p.post("/oauth/revoke", &form{url.Values{"token": {"x"}}, text, ""})
-			if r.status == http.StatusOK != test.ok {
-				t.Errorf("%s, %s: status %d", id, test.method.Alg(), r.status)
-			}
-		}
 	}
 }
 
@@ -255,10 +187,6 @@ func TestProofsAtTheCredentialAPI(t *testing.T) {
 	}
 	if r := with(t, claimed("nonce", fresh)); r.status != http.StatusOK {
 		t.Errorf("the nonce that was offered: status %d, body %s", r.status, r.body)
-	}
-	p.s.Vouch.ExpireNonces()
-	if r := with(t, claimed("nonce", fresh)); r.code(t) != "use_dpop_nonce" {
-		t.Errorf("expired nonce: status %d, body %s", r.status, r.body)
 	}
 	for name, tamper := range map[string]func(*http.Request){
 		"none": func(r *http.Request) { r.Header.Del("DPoP") },

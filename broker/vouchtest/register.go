@@ -47,7 +47,7 @@ func (v *Vouch) serveRegister(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, v.describe(c))
 }
 
-// serveRegistration reads, replaces or deletes a registration (RFC 7592).
+// serveRegistration reads or replaces a registration (RFC 7592).
 func (v *Vouch) serveRegistration(w http.ResponseWriter, r *http.Request) {
 	presented := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	c := v.client(r.PathValue("id"))
@@ -59,12 +59,6 @@ func (v *Vouch) serveRegistration(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet:
 		writeJSON(w, http.StatusOK, v.describe(c))
-	case http.MethodDelete:
-		if !v.replaceClient(c, nil) {
-			v.refuseRegistrationToken(w)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
 	case http.MethodPut:
 		m, refused := v.readReplacement(r, c)
 		if refused != nil {
@@ -87,19 +81,15 @@ func (v *Vouch) refuseRegistrationToken(w http.ResponseWriter) {
 	writeJSON(w, http.StatusUnauthorized, oauthError{Code: "invalid_token", Description: why})
 }
 
-// replaceClient puts next, or nothing when it is nil, in the place of c. It
-// fails when another request was faster: the token of that c is dead.
+// replaceClient puts next in the place of c. It fails when another request was
+// faster: the token of that c is dead.
 func (v *Vouch) replaceClient(c, next *client) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.clients[c.id] != c {
 		return false
 	}
-	if next == nil {
-		delete(v.clients, c.id)
-	} else {
-		v.clients[c.id] = next
-	}
+	v.clients[c.id] = next
 	return true
 }
 
@@ -156,7 +146,7 @@ func (v *Vouch) readRegistration(r *http.Request) (registration, *oauthError) {
 	if bytes.Contains(body, []byte(`\u0000`)) || bytes.IndexByte(body, 0) >= 0 {
 		return m, badRequest("invalid_client_metadata", "NUL is not allowed")
 	}
-	v.fillRegistration(&m)
+	fillRegistration(&m)
 	return m, v.checkRegistration(&m)
 }
 

@@ -17,7 +17,7 @@ import (
 // TestOfficialClientSignsIn lets the official Go SDK discover, register and
 // sign in, as it does against an MCP server that names this Vouch.
 func TestOfficialClientSignsIn(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{})
+	s := start(t, vouchtest.Options{})
 	const resource = "http://127.0.0.1:1/mcp" // nothing listens: the metadata comes from metadataTransport
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{

@@ -30,33 +30,19 @@ func (v *Vouch) known(token string) bool {
 	return v.sessions[digestOf(token)] != nil
 }
 
-// codeOf returns the id of the authorization code behind a token, empty for
-// none.
-func (v *Vouch) codeOf(token string) string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if s := v.sessions[digestOf(token)]; s != nil {
-		return s.codeID
-	}
-	return ""
-}
-
-// Revoke ends the session of an access token, as a logout does, and reports
-// whether there was one.
-func (v *Vouch) Revoke(token string) bool { return v.endSession(token, "") }
+// Revoke ends the session of an access token, as a logout does.
+func (v *Vouch) Revoke(token string) { v.endSession(token, "") }
 
 // endSession ends a session if it belongs to the client; an empty client id
 // stands for anybody.
-func (v *Vouch) endSession(token, clientID string) bool {
+func (v *Vouch) endSession(token, clientID string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	id := digestOf(token)
 	s := v.sessions[id]
-	if s == nil || clientID != "" && s.clientID != clientID {
-		return false
+	if s != nil && (clientID == "" || s.clientID == clientID) {
+		delete(v.sessions, id)
 	}
-	delete(v.sessions, id)
-	return true
 }
 
 // endSessionsOf ends the sessions that came from an authorization code.

@@ -197,11 +197,10 @@ func (v *Vouch) signatureKey(r *http.Request, id string) *ecdsa.PublicKey {
 		return nil
 	}
 	key := keyByID(c.metadata.keys, id)
-	if key == nil || !key.fits("ES256") {
+	if key == nil || !key.signs() {
 		return nil
 	}
-	public, _ := key.public.(*ecdsa.PublicKey)
-	return public
+	return key.public
 }
 
 func verifyES256(key *ecdsa.PublicKey, text string, signature []byte) bool {

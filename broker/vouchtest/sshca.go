@@ -24,10 +24,6 @@ func (v *Vouch) sshCertificate(w http.ResponseWriter, r *http.Request, c call) {
 		refuseShape(w)
 		return
 	}
-	if v.sshCA == nil {
-		v.refuse(w, noSSHCA())
-		return
-	}
 	key, err := parsePublicKey(*line)
 	if err != nil {
 		v.refuse(w, apiError{http.StatusBadRequest, "signing_failed", err.Error()})
@@ -40,14 +36,10 @@ func (v *Vouch) sshCertificate(w http.ResponseWriter, r *http.Request, c call) {
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"certificate":       strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(certificate)), "\n"),
-		"valid_for_seconds": int64(v.lifetime.Seconds()),
+		"valid_for_seconds": int64(sessionLife.Seconds()),
 		"principals":        certificate.ValidPrincipals,
 		"serial":            certificate.Serial,
 	})
-}
-
-func noSSHCA() apiError {
-	return apiError{http.StatusServiceUnavailable, "ssh_ca_not_configured", "no SSH certificate authority is configured"}
 }
 
 // parsePublicKey reads one key and nothing besides. The parser that it uses is
@@ -86,7 +78,7 @@ func (v *Vouch) certify(key ssh.PublicKey) (*ssh.Certificate, error) {
 		KeyId:           email + "@" + v.host,
 		ValidPrincipals: slices.Compact([]string{lower, local}),
 		ValidAfter:      uint64(now.Unix()),
-		ValidBefore:     uint64(now.Add(v.lifetime).Unix()),
+		ValidBefore:     uint64(now.Add(sessionLife).Unix()),
 		Permissions: ssh.Permissions{Extensions: map[string]string{
 			"permit-X11-forwarding": "", "permit-agent-forwarding": "", "permit-port-forwarding": "",
 			"permit-pty": "", "permit-user-rc": "",
@@ -97,10 +89,6 @@ func (v *Vouch) certify(key ssh.PublicKey) (*ssh.Certificate, error) {
 
 // serveSSHCA serves GET /v1/credentials/ssh/ca, which is public.
 func (v *Vouch) serveSSHCA(w http.ResponseWriter, _ *http.Request) {
-	if v.sshCA == nil {
-		v.refuse(w, noSSHCA())
-		return
-	}
 	comment := "vouch-ca@" + v.host
 	line := strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(v.sshCA.PublicKey())), "\n")
 	writeJSON(w, http.StatusOK, map[string]any{"public_key": line, "comment": comment})

@@ -79,9 +79,9 @@ func securityKey(t *testing.T) ssh.PublicKey {
 func TestCertificate(t *testing.T) {
 	person := vouchtest.DefaultPerson()
 	person.Email = "Alice@Example.com"
-	s := startVouch(t, vouchtest.Options{Person: person})
+	s := start(t, vouchtest.Options{Person: person})
 	token := bearer(s.Vouch.MintAccessToken(vouchtest.TokenOptions{}))
-	ca, _, _, _, err := ssh.ParseAuthorizedKey([]byte(get(t, s.VouchURL+"/v1/credentials/ssh/ca").decode(t)["public_key"].(string)))
+	ca, _, _, _, err := ssh.ParseAuthorizedKey([]byte(get(t, s.VouchURL+caPath).decode(t)["public_key"].(string)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func checkWithOpenSSH(t *testing.T, certificate string) {
 }
 
 func TestBadPublicKeys(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{})
+	s := start(t, vouchtest.Options{})
 	token := bearer(s.Vouch.MintAccessToken(vouchtest.TokenOptions{}))
 	good := line(newPublicKey(t))
 	_, blob, _ := strings.Cut(good, " ")
@@ -198,23 +198,10 @@ func TestBadPublicKeys(t *testing.T) {
 	}
 }
 
-func TestNoSSHCA(t *testing.T) {
-	s := startVouch(t, vouchtest.Options{NoSSH: true})
-	token := bearer(s.Vouch.MintAccessToken(vouchtest.TokenOptions{}))
-	for _, r := range []reply{
-		postJSON(t, s.VouchURL+sshPath, publicKeyBody(t, newPublicKey(t)), token...),
-		get(t, s.VouchURL+"/v1/credentials/ssh/ca"),
-	} {
-		if r.status != http.StatusServiceUnavailable || r.code(t) != "ssh_ca_not_configured" {
-			t.Errorf("status %d, body %s", r.status, r.body)
-		}
-	}
-}
-
 func TestCertificateFollowsTheClock(t *testing.T) {
 	now := newClock()
 	now.advance(-100 * 24 * time.Hour)
-	s := startVouch(t, vouchtest.Options{Now: now.Now, SessionHours: 1})
+	s := start(t, vouchtest.Options{Now: now.Now})
 	token := bearer(s.Vouch.MintAccessToken(vouchtest.TokenOptions{}))
 	text := postJSON(t, s.VouchURL+sshPath, publicKeyBody(t, newPublicKey(t)), token...).decode(t)["certificate"].(string)
 	parsed, _, _, _, err := ssh.ParseAuthorizedKey([]byte(text))
@@ -222,7 +209,7 @@ func TestCertificateFollowsTheClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := []uint64{parsed.(*ssh.Certificate).ValidAfter, parsed.(*ssh.Certificate).ValidBefore}
-	if want := []uint64{uint64(now.Now().Unix()), uint64(now.Now().Unix()) + 3600}; !slices.Equal(got, want) {
+	if want := []uint64{uint64(now.Now().Unix()), uint64(now.Now().Unix()) + 28800}; !slices.Equal(got, want) {
 		t.Errorf("valid %v, want %v", got, want)
 	}
 }

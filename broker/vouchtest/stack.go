@@ -2,7 +2,6 @@ package vouchtest
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -10,18 +9,8 @@ import (
 
 const readHeaderTimeout = 10 * time.Second
 
-// StackOptions describe a Vouch and an STS on loopback.
-type StackOptions struct {
-	// VouchAddress and STSAddress are where to listen, such as
-	// "127.0.0.1:4000". Empty means any free port of 127.0.0.1.
-	VouchAddress, STSAddress string
-	// Vouch is the server's options. An empty Issuer becomes its URL.
-	Vouch Options
-	// STS is the service's options. Its Vouch is always the stack's.
-	STS STSOptions
-}
-
-// A Stack is a Vouch and an STS that listen on loopback.
+// A Stack is a Vouch and an STS that listen on loopback: a Vouch that approves
+// everybody is for this machine only.
 type Stack struct {
 	Vouch *Vouch
 	STS   *STS
@@ -31,47 +20,37 @@ type Stack struct {
 	servers []*http.Server
 }
 
-var errNotLoopback = errors.New("the address is not on loopback")
-
-// Start listens and serves until Close. It fails on an address that others
-// could reach: a Vouch that approves everybody is for this machine only.
-func Start(o StackOptions) (*Stack, error) {
-	forVouch, err := listen(o.VouchAddress)
+// Start listens on free ports and serves until Close. An empty Issuer becomes
+// Vouch's URL.
+func Start(o Options) (*Stack, error) {
+	s := &Stack{}
+	err := s.start(o)
 	if err != nil {
-		return nil, fmt.Errorf("Vouch: %w", err)
+		return nil, errors.Join(err, s.Close())
 	}
-	forSTS, err := listen(o.STSAddress)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("STS: %w", err), forVouch.Close())
-	}
-	s := &Stack{VouchURL: "http://" + forVouch.Addr().String(), STSURL: "http://" + forSTS.Addr().String()}
-	if o.Vouch.Issuer == "" {
-		o.Vouch.Issuer = s.VouchURL
-	}
-	if s.Vouch, err = New(o.Vouch); err == nil {
-		o.STS.Vouch = s.Vouch
-		s.STS, err = NewSTS(o.STS)
-	}
-	if err != nil {
-		return nil, errors.Join(err, forVouch.Close(), forSTS.Close())
-	}
-	s.serve(forVouch, s.Vouch)
-	s.serve(forSTS, s.STS)
 	return s, nil
 }
 
-func listen(address string) (net.Listener, error) {
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	host, _, err := net.SplitHostPort(address)
+func (s *Stack) start(o Options) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, errNotLoopback
+	s.VouchURL = "http://" + l.Addr().String()
+	if o.Issuer == "" {
+		o.Issuer = s.VouchURL
 	}
-	return net.Listen("tcp", address)
+	if s.Vouch, err = New(o); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	s.serve(l, s.Vouch)
+	if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	s.STSURL = "http://" + l.Addr().String()
+	s.STS = NewSTS(s.Vouch)
+	s.serve(l, s.STS)
+	return nil
 }
 
 func (s *Stack) serve(l net.Listener, h http.Handler) {

@@ -1,8 +1,6 @@
 package vouchtest
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -18,35 +16,11 @@ const (
 	stsAction       = "AssumeRoleWithWebIdentity"
 	maxSTSBodyBytes = 64 << 10
 
-	// DefaultRoleARN is the role of an STS that is given none.
+	// DefaultRoleARN is the one role there is. It trusts Vouch by the policy that
+	// Vouch documents: the session is named after the token's sub, the token is
+	// pinned to the role, and a session lasts an hour at most.
 	DefaultRoleARN = "arn:aws:iam::123456789012:role/vouch/developer"
 )
-
-// STSOptions describe an AWS Security Token Service. Only Vouch is required.
-type STSOptions struct {
-	// Vouch is the one OIDC provider of every account.
-	Vouch *Vouch
-	// Now is the service's clock; nil means Vouch's.
-	Now func() time.Time
-	// Roles are all the roles there are; nil means DefaultRoleARN.
-	Roles []Role
-	// Logf is as in Options.
-	Logf func(format string, args ...any)
-}
-
-// A Role is an IAM role that trusts Vouch by the policy that Vouch documents:
-// the session is named after the token's sub, and the token is pinned to the
-// role.
-type Role struct {
-	ARN string
-	// MaxSessionSeconds is 3600..43200; 0 means 3600.
-	MaxSessionSeconds int
-	// AnySessionName lifts StringLike sts:RoleSessionName = ${issuer:sub}.
-	AnySessionName bool
-	// Unpinned lifts Bool sts:RoleAuthorizedByIdp = true. A token that is
-	// pinned to another role stays refused.
-	Unpinned bool
-}
 
 // STS is an AWS Security Token Service: AssumeRoleWithWebIdentity over the
 // query protocol, for any region. It is an http.Handler and safe for concurrent
@@ -55,35 +29,13 @@ type STS struct {
 	*Tap
 	vouch *Vouch
 	now   func() time.Time
-	roles map[string]Role
 }
 
-// NewSTS returns an STS. It fails when a role is not usable.
-func NewSTS(o STSOptions) (*STS, error) {
-	if o.Vouch == nil {
-		return nil, errors.New("STS without a Vouch to trust")
-	}
-	if o.Now == nil {
-		o.Now = o.Vouch.options.Now
-	}
-	if o.Roles == nil {
-		o.Roles = []Role{{ARN: DefaultRoleARN}}
-	}
-	s := &STS{vouch: o.Vouch, now: o.Now, roles: map[string]Role{}}
-	for _, role := range o.Roles {
-		if role.MaxSessionSeconds == 0 {
-			role.MaxSessionSeconds = defaultDuration
-		}
-		if _, ok := parseRoleARN(role.ARN); !ok ||
-			role.MaxSessionSeconds < defaultDuration || role.MaxSessionSeconds > maxDuration {
-			return nil, fmt.Errorf("role %q is not usable", role.ARN)
-		}
-		s.roles[role.ARN] = role
-	}
-	s.Tap = newTap(tapOptions{
-		now: o.Now, logf: o.Logf, next: http.HandlerFunc(s.serve), fail: s.failWith,
-	})
-	return s, nil
+// NewSTS returns an STS to which Vouch is the one OIDC provider of every account.
+func NewSTS(v *Vouch) *STS {
+	s := &STS{vouch: v, now: v.options.Now}
+	s.Tap = newTap(tapOptions{next: http.HandlerFunc(s.serve), fail: s.failWith})
+	return s
 }
 
 // stsError is a refusal of STS.
@@ -175,19 +127,12 @@ func (s *STS) assumeRole(form url.Values) (*assumed, *stsError) {
 	if refused != nil {
 		return nil, refused
 	}
-	role, ok := s.roles[p.role.text]
-	if !ok {
-		return nil, denied() // as for a role that exists: STS names none
+	// The condition's value is the token's sub, in which * and ? are no wildcards, so
+	// that StringLike is equality here. All refusals are alike: STS names no roles.
+	if p.role.text != DefaultRoleARN || !slices.Contains(who.Roles, DefaultRoleARN) || p.sessionName != who.Subject {
+		return nil, denied()
 	}
-	pinned := slices.Contains(who.Roles, role.ARN)
-	switch {
-	case !pinned && (who.Roles != nil || !role.Unpinned):
-		return nil, denied()
-	// The condition's value is the token's sub, in which * and ? are no
-	// wildcards, so that StringLike is equality here.
-	case !role.AnySessionName && p.sessionName != who.Subject:
-		return nil, denied()
-	case p.duration > role.MaxSessionSeconds:
+	if p.duration > maxRoleDuration {
 		return nil, invalidParameter("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
 	}
 	return &assumed{

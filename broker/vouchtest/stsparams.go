@@ -13,6 +13,7 @@ const (
 	minDuration     = 900
 	defaultDuration = 3600
 	maxDuration     = 43200
+	maxRoleDuration = 3600 // of the one role
 	minARNBytes     = 20
 	minSessionName  = 2
 	maxSessionName  = 64

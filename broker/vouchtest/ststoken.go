@@ -47,13 +47,12 @@ func invalidToken(why string) *stsError {
 
 // identify verifies a web identity token with the keys in Vouch's JWKS.
 func (s *STS) identify(token string) (*identity, *stsError) {
-	keys := s.vouch.signing()
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{"RS256", "ES256"}), jwt.WithStrictDecoding(),
 		jwt.WithJSONNumber(), jwt.WithoutClaimsValidation(), // the reasons matter here
 	)
 	claims := jwt.MapClaims{}
-	if _, err := parser.ParseWithClaims(token, claims, keys.public); err != nil {
+	if _, err := parser.ParseWithClaims(token, claims, s.vouch.keys.public); err != nil {
 		return nil, invalidToken("The web identity token could not be verified.")
 	}
 	who, err := readIdentity(claims)
@@ -98,7 +97,7 @@ func (k *signingKeys) public(t *jwt.Token) (any, error) {
 	if t.Header["kid"] == k.ecID && t.Method.Alg() == "ES256" {
 		return &k.ec.PublicKey, nil
 	}
-	key, id, err := k.rsaKey()
+	key, id, err := rsaKey()
 	if err != nil {
 		return nil, err
 	}

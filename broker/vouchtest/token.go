@@ -24,8 +24,6 @@ type granted struct {
 	ExpiresIn   int64  `json:"expires_in"`
 	Scope       string `json:"scope,omitempty"`
 	IDToken     string `json:"id_token,omitempty"`
-	// IssuedTokenType is there after a token exchange.
-	IssuedTokenType string `json:"issued_token_type,omitempty"`
 }
 
 // clientRequest is a request to the token or PAR endpoint whose client has
@@ -80,13 +78,10 @@ func (v *Vouch) token(request *clientRequest) (*granted, *oauthError) {
 	switch {
 	case grant == "":
 		return nil, badRequest("invalid_request", "grant_type is missing")
-	case !slices.Contains(v.grantTypes(), grant):
+	case grant != grantCode:
 		return nil, badRequest("unsupported_grant_type", "the grant is not supported")
 	case !slices.Contains(request.client.metadata.GrantTypes, grant):
 		return nil, badRequest("unauthorized_client", "the grant is not registered")
-	}
-	if grant == grantExchange {
-		return v.exchangeToken(request)
 	}
 	g, refused := v.redeem(request)
 	if refused != nil {
@@ -155,7 +150,7 @@ func (v *Vouch) issue(request *clientRequest, g *code) (*granted, *oauthError) {
 		return nil, failed
 	}
 	answer := &granted{
-		AccessToken: token, TokenType: tokenType(request.thumbprint), ExpiresIn: int64(v.lifetime.Seconds()), Scope: g.scope,
+		AccessToken: token, TokenType: tokenType(request.thumbprint), ExpiresIn: int64(sessionLife.Seconds()), Scope: g.scope,
 	}
 	if slices.Contains(strings.Fields(g.scope), "openid") {
 		if answer.IDToken, err = v.idToken(request.client, g, token); err != nil {
@@ -198,21 +193,6 @@ func (v *Vouch) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	}
 	v.endSession(form.Get("token"), c.id)
 	w.WriteHeader(http.StatusOK)
-}
-
-// serveUserInfo is the UserInfo endpoint of OpenID Connect Core section 5.3.
-func (v *Vouch) serveUserInfo(w http.ResponseWriter, r *http.Request) {
-	claims, refused := v.authenticate(r)
-	if refused != nil {
-		v.challenge(w, *refused)
-		writeJSON(w, refused.Status, oauthError{Code: refused.Code, Description: refused.Message})
-		return
-	}
-	info := map[string]any{"sub": claims.Subject}
-	if slices.Contains(strings.Fields(claims.Scope), "email") {
-		info["email"], info["email_verified"] = v.person().Email, true
-	}
-	writeJSON(w, http.StatusOK, info)
 }
 
 // readForm reads a form body. Empty values count as left out; a repeated

@@ -9,18 +9,20 @@
 // Options.Version says which Vouch it is. RelayEra is one before v2026.6.3: the
 // credential API takes a plain Bearer token and does not look at its audience,
 // and Options.RequireSignatures makes it refuse as later servers do. Latest is
-// v2026.10.1 in full, as far as a broker meets it: private_key_jwt, DPoP, pushed
-// authorization requests, RFC 9421 signatures with r||s, the audience, nonces
-// and token exchange. Neither has request objects, introspection, the device
-// grant, mutual TLS, or actors and ID tokens in an exchange; discovery does not
-// advertise them. The checks of one call to the credential API are the steps in
-// Vouch.credential, in Vouch's order.
+// v2026.10.1, as far as a broker meets it: private_key_jwt, DPoP, pushed
+// authorization requests, RFC 9421 signatures with r||s, the audience and nonces.
+// Neither has request objects, introspection, UserInfo, token exchange, the device
+// grant, mutual TLS or rate limits; discovery does not advertise them. The checks
+// of one call to the credential API are the steps in Vouch.credential, in Vouch's
+// order.
 //
 // Where Vouch's or AWS's behaviour is not established, the stricter choice was
 // taken: a FAPI client needs a DPoP proof for PAR too, an assertion names its
 // key, a pushed request stands alone in the browser's URL, structured fields
-// come in their canonical form. One choice is not: the parameters of a signature
-// may come in any order, although Vouch was once found to expect its own.
+// come in their canonical form. Stricter than Vouch, too: a client's keys are on
+// P-256, and private_key_jwt is for FAPI clients alone. One choice is not strict:
+// the parameters of a signature may come in any order, although Vouch was once
+// found to expect its own.
 package vouchtest
 
 import (
@@ -38,7 +40,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-const defaultSessionHours = 8
+// sessionLife is the life of access tokens, AWS ID tokens, SSH certificates and of
+// a browser's session.
+const sessionLife = 8 * time.Hour
 
 // Options describe a Vouch server. Only Issuer is required.
 type Options struct {
@@ -50,25 +54,11 @@ type Options struct {
 	Now func() time.Time
 	// Person is who signs in. The zero Person stands for DefaultPerson.
 	Person Person
-	// SessionHours is the life of access tokens, AWS ID tokens and SSH
-	// certificates; 0 means 8.
-	SessionHours int
 	// RequireSignatures makes a RelayEra server refuse every request to the
 	// credential API that Vouch wants signed, as no signature is verified there.
 	// Unsigned requests get the text answer of v2026.6.3 and later; signed ones
 	// too, without its hint. Latest verifies signatures with or without it.
 	RequireSignatures bool
-	// RateLimit switches Vouch's rate limits and their headers on.
-	RateLimit bool
-	// NoRSA leaves out the RSA key, and with it AWS ID tokens.
-	NoRSA bool
-	// NoSSH leaves out the SSH certificate authority.
-	NoSSH bool
-	// GitHub is the state of the GitHub App; nil means DefaultGitHub.
-	GitHub *GitHub
-	// Logf gets one line for each request: method, path and status, nothing
-	// that is secret. Nil means no log.
-	Logf func(format string, args ...any)
 }
 
 // A Person is the user of a Vouch.
@@ -79,8 +69,6 @@ type Person struct {
 	Email string
 	// Domain is the organisation's domain, empty for none.
 	Domain string
-	// AAGUID names the model of the security key; it may be empty.
-	AAGUID string
 	// HardwareVerified says that the sign-in included a FIDO2 ceremony. Without
 	// it every credential is refused.
 	HardwareVerified bool
@@ -92,7 +80,6 @@ func DefaultPerson() Person {
 		Subject:          "0192f0c1-7a6b-7d30-9c11-3b6f5a1e8d42",
 		Email:            "alice@example.com",
 		Domain:           "example.com",
-		AAGUID:           "a25342c0-3cdc-4414-8e46-f4807fca511c",
 		HardwareVerified: true,
 	}
 }
@@ -101,15 +88,13 @@ func DefaultPerson() Person {
 // its Tap shows what it received and spoils answers on demand.
 type Vouch struct {
 	*Tap
-	options  Options
-	host     string
-	github   GitHub
-	routes   *http.ServeMux
-	limits   limiter
-	nonces   memory     // of DPoP and of request signatures
-	spent    memory     // jtis of client assertions and DPoP proofs
-	sshCA    ssh.Signer // nil without a certificate authority
-	lifetime time.Duration
+	options Options
+	host    string
+	routes  *http.ServeMux
+	keys    *signingKeys
+	sshCA   ssh.Signer
+	nonces  memory // of DPoP and of request signatures
+	spent   memory // jtis of client assertions and DPoP proofs
 
 	skew         atomic.Int64 // a time.Duration
 	softwareOnly atomic.Bool
@@ -119,8 +104,6 @@ type Vouch struct {
 	actor atomic.Pointer[Person]
 
 	mu       sync.Mutex
-	keys     *signingKeys
-	rotation int
 	clients  map[string]*client
 	codes    map[digest]*code
 	pushed   map[digest]*pushed
@@ -145,26 +128,20 @@ func New(o Options) (*Vouch, error) {
 	v := &Vouch{
 		options:  o,
 		host:     u.Hostname(),
-		github:   *o.GitHub,
-		lifetime: time.Duration(o.SessionHours) * time.Hour,
 		clients:  map[string]*client{},
 		codes:    map[digest]*code{},
 		pushed:   map[digest]*pushed{},
 		sessions: map[digest]*session{},
 		browsers: map[digest]time.Time{},
 	}
-	if v.keys, err = newSigningKeys(o.NoRSA, 0); err != nil {
+	if v.keys, err = newSigningKeys(); err != nil {
 		return nil, err
 	}
-	if !o.NoSSH {
-		if v.sshCA, err = newSSHCA(); err != nil {
-			return nil, err
-		}
+	if v.sshCA, err = newSSHCA(); err != nil {
+		return nil, err
 	}
 	v.routes = v.newRoutes()
-	v.Tap = newTap(tapOptions{
-		now: v.now, logf: o.Logf, next: http.HandlerFunc(v.serve), fail: v.failWith,
-	})
+	v.Tap = newTap(tapOptions{next: http.HandlerFunc(v.serve), fail: v.failWith})
 	return v, nil
 }
 
@@ -174,13 +151,6 @@ func fillDefaults(o *Options) {
 	}
 	if o.Person == (Person{}) {
 		o.Person = DefaultPerson()
-	}
-	if o.SessionHours == 0 {
-		o.SessionHours = defaultSessionHours
-	}
-	if o.GitHub == nil {
-		g := DefaultGitHub()
-		o.GitHub = &g
 	}
 }
 
@@ -198,28 +168,21 @@ func (v *Vouch) newRoutes() *http.ServeMux {
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", v.serveDiscovery)
 	mux.HandleFunc("GET /.well-known/oauth-protected-resource", v.serveProtectedResource)
 	mux.HandleFunc("GET /oauth/jwks", v.serveJWKS)
-	mux.HandleFunc("GET /oauth/userinfo", v.serveUserInfo)
-	mux.HandleFunc("POST /oauth/userinfo", v.serveUserInfo)
 
-	limited := func(t tier, pattern string, h http.HandlerFunc) {
-		mux.HandleFunc(pattern, v.limited(t, h))
-	}
-	limited(tierAuthentication, "POST /oauth/register", v.serveRegister)
-	limited(tierAuthentication, "GET /oauth/register/{id}", v.serveRegistration)
-	limited(tierAuthentication, "PUT /oauth/register/{id}", v.serveRegistration)
-	limited(tierAuthentication, "DELETE /oauth/register/{id}", v.serveRegistration)
-	limited(tierAuthentication, "POST /oauth/token", v.serveToken)
+	mux.HandleFunc("POST /oauth/register", v.serveRegister)
+	mux.HandleFunc("GET /oauth/register/{id}", v.serveRegistration)
+	mux.HandleFunc("PUT /oauth/register/{id}", v.serveRegistration)
 	if v.latest() {
-		limited(tierAuthentication, "POST /oauth/par", v.servePushed)
+		mux.HandleFunc("POST /oauth/par", v.servePushed)
 	}
-	limited(tierGeneral, "GET /oauth/authorize", v.serveAuthorize)
-	limited(tierGeneral, "POST /oauth/revoke", v.serveRevoke)
+	mux.HandleFunc("GET /oauth/authorize", v.serveAuthorize)
+	mux.HandleFunc("POST /oauth/token", v.serveToken)
+	mux.HandleFunc("POST /oauth/revoke", v.serveRevoke)
 
 	mux.HandleFunc("GET /v1/credentials/aws/token", v.credential(v.awsToken))
 	mux.HandleFunc("POST /v1/credentials/github/token", v.credential(v.githubToken))
 	mux.HandleFunc("POST /v1/credentials/ssh", v.credential(v.sshCertificate))
-	limited(tierGeneral, "GET /v1/credentials/github/status", v.serveGitHubStatus)
-	limited(tierGeneral, "GET /v1/credentials/ssh/ca", v.serveSSHCA)
+	mux.HandleFunc("GET /v1/credentials/ssh/ca", v.serveSSHCA)
 	return mux
 }
 
@@ -238,27 +201,4 @@ func (v *Vouch) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	v.routes.ServeHTTP(w, r)
-}
-
-// Issuer returns the base URL.
-func (v *Vouch) Issuer() string { return v.options.Issuer }
-
-// RotateKeys replaces the signing keys the way a restarted Vouch does: the JWKS
-// shows only the new ones, and tokens signed by the old ones are dead.
-func (v *Vouch) RotateKeys() error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	keys, err := newSigningKeys(v.options.NoRSA, v.rotation+1)
-	if err != nil {
-		return err
-	}
-	v.keys = keys
-	v.rotation++
-	return nil
-}
-
-func (v *Vouch) signing() *signingKeys {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.keys
 }

@@ -23,7 +23,7 @@ type client struct {
 // newClient has make register do it, for a broker at audience.
 func newClient(t *testing.T, audience string) *client {
 	t.Helper()
-	s, err := vouchtest.Start(vouchtest.StackOptions{Vouch: vouchtest.Options{Version: vouchtest.Latest}})
+	s, err := vouchtest.Start(vouchtest.Options{Version: vouchtest.Latest})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/scripts",
 		Setup: func(env *testscript.Env) error {
-			s, err := vouchtest.Start(vouchtest.StackOptions{Vouch: vouchtest.Options{Version: vouchtest.Latest}})
+			s, err := vouchtest.Start(vouchtest.Options{Version: vouchtest.Latest})
 			if err != nil {
 				return err
 			}

@@ -83,7 +83,7 @@ func TestSlowUpstream(t *testing.T) {
 	}{
 		{"Vouch hangs", vouchtest.Fault{Path: "/v1/credentials/*", Kind: vouchtest.FaultHang}, vouchtest.Fault{}},
 		{"STS hangs", vouchtest.Fault{}, vouchtest.Fault{Path: "/", Kind: vouchtest.FaultHang}},
-		{"both are slow", vouchtest.Fault{Path: "/v1/credentials/*", Kind: vouchtest.FaultSlow, Delay: vouchtest.Duration(7 * time.Second)},
+		{"both are slow", vouchtest.Fault{Path: "/v1/credentials/*", Kind: vouchtest.FaultSlow, Delay: 7 * time.Second},
 			vouchtest.Fault{Path: "/", Kind: vouchtest.FaultHang}},
 	}
 	for _, tt := range tests {

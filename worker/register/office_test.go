@@ -39,7 +39,7 @@ type office struct {
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	s, err := vouchtest.Start(vouchtest.StackOptions{Vouch: vouchtest.Options{Version: vouchtest.Latest}})
+	s, err := vouchtest.Start(vouchtest.Options{Version: vouchtest.Latest})
 	if err != nil {
 		t.Fatal(err)
 	}

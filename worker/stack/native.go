@@ -27,7 +27,7 @@ func StartNative(port int, policy string, log func(line string)) (*Native, error
 		return nil, fmt.Errorf("port %d cannot be used: %w", port, err)
 	}
 	s := &Stack{MCP: "http://" + l.Addr().String() + "/mcp"}
-	if s.Stack, err = vouchtest.Start(vouchtest.StackOptions{Vouch: vouchtest.Options{Version: vouchtest.Latest}}); err != nil {
+	if s.Stack, err = vouchtest.Start(vouchtest.Options{Version: vouchtest.Latest}); err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("the local Vouch could not be started: %w", err)
 	}
@@ -61,7 +61,7 @@ func (n *Native) Stop() {
 func StartVouch(mcp string) (*Stack, map[string]string, error) {
 	s := &Stack{MCP: mcp}
 	var err error
-	if s.Stack, err = vouchtest.Start(vouchtest.StackOptions{Vouch: vouchtest.Options{Version: vouchtest.Latest}}); err != nil {
+	if s.Stack, err = vouchtest.Start(vouchtest.Options{Version: vouchtest.Latest}); err != nil {
 		return nil, nil, fmt.Errorf("the local Vouch could not be started: %w", err)
 	}
 	vars := map[string]string{"VOUCH_ISSUER": s.VouchURL, "VOUCH_AUDIENCE": mcp, "AWS_ENDPOINT_URL_STS": s.STSURL}

@@ -59,7 +59,7 @@ func (s *Stack) start(ctx context.Context, c Config) (err error) {
 	if c.SignIn {
 		c.Vouch.Version = vouchtest.Latest
 	}
-	if s.Stack, err = vouchtest.Start(vouchtest.StackOptions{Vouch: c.Vouch}); err != nil {
+	if s.Stack, err = vouchtest.Start(c.Vouch); err != nil {
 		return fmt.Errorf("the local Vouch could not be started: %w", err)
 	}
 	// Now that Vouch and STS hold theirs, a free port is not going to be one of those.
@@ -105,7 +105,7 @@ func (s *Stack) register(vars map[string]string) error {
 	const clientID = "local-broker"
 	vars["BROKER_MODE"], vars["BROKER_KEY"], vars["VOUCH_CLIENT_ID"] = "sign-in", text.Reveal(), clientID
 	return s.Vouch.AddClient(vouchtest.Client{
-		ID: clientID, JWKS: keys, DPoPBound: true,
+		ID: clientID, JWKS: keys,
 		RedirectURIs: []string{strings.TrimSuffix(s.MCP, "/mcp") + "/oauth/callback"},
 	})
 }
