@@ -50,7 +50,7 @@ func ValidOwner(name string) bool {
 // "..", which would climb out of a path, nor one that ends in ".git", which GitHub
 // does not give.
 func ValidRepository(name string) bool {
-	return len(name) >= 1 && len(name) <= 100 && name != "." && name != ".." && !strings.HasSuffix(name, ".git") && consistsOf(name, ".-_")
+	return len(name) >= 1 && len(name) <= 100 && name != "." && name != ".." && cutGit(name) == name && consistsOf(name, ".-_")
 }
 
 // ParseRepositories checks the arguments of a token request. Each repository is
@@ -109,11 +109,21 @@ func split(repository string) (owner, name string, err error) {
 	if !found {
 		owner, name = "", path
 	}
-	name = strings.TrimSuffix(name, ".git")
+	name = cutGit(name)
 	if !ok || (found || isAddress) && !ValidOwner(owner) || !ValidRepository(name) {
 		return "", "", ErrRepository
 	}
 	return owner, name, nil
+}
+
+// cutGit cuts git's ending, in any case: who denies "payroll" denies "payroll.GIT" too,
+// whatever GitHub makes of that.
+func cutGit(name string) string {
+	const ending = ".git"
+	if at := len(name) - len(ending); at >= 0 && strings.EqualFold(name[at:], ending) {
+		return name[:at]
+	}
+	return name
 }
 
 // cutAddress cuts what precedes "owner/name" in the address of a repository at

@@ -29,7 +29,7 @@ func TestValidRepository(t *testing.T) {
 	tests := map[string]bool{
 		"a": true, "a.b": true, ".github": true, "...": true, "-": true, "_": true, "x.github": true, "git": true,
 		strings.Repeat("a", 100): true,
-		"":                       false, ".": false, "..": false, "x.git": false, ".git": false, strings.Repeat("a", 101): false, "a/b": false,
+		"":                       false, ".": false, "..": false, "x.git": false, "x.GIT": false, ".git": false, strings.Repeat("a", 101): false, "a/b": false,
 		"a b": false, "a\n": false, "ä": false, "a%2f": false, "*": false, "a\\b": false,
 	}
 	for name, want := range tests {
@@ -98,6 +98,8 @@ func TestParseRepositories(t *testing.T) {
 		{"escaped in a URL", "acme", []string{"https://github.com/acme/api%2f..%2fx"}, "", nil, github.ErrRepository},
 		{"climbing in a URL", "acme", []string{"https://github.com/acme/../evil/api"}, "", nil, github.ErrRepository},
 		{"host's letters that only look alike", "acme", []string{"https://g\u0131thub.com/acme/api"}, "", nil, github.ErrRepository},
+		{"git's ending in another case", "acme", []string{"payroll.GIT", "https://github.com/acme/web.Git"}, "acme", []string{"payroll", "web"}, nil},
+		{"git's ending twice, in two cases", "acme", []string{"api.GIT.git"}, "", nil, github.ErrRepository},
 		{"git's ending twice", "acme", []string{"api.git.git"}, "", nil, github.ErrRepository},
 		{"nothing but .git", "acme", []string{".git"}, "", nil, github.ErrRepository},
 		{"other owner", "acme", []string{"evil/api"}, "", nil, github.ErrOwnersDiffer},
