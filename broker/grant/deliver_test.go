@@ -124,6 +124,7 @@ func TestWhatCannotBeDelivered(t *testing.T) {
 		{"nothing", "seal_to", "", "must be an age recipient"},
 		{"a long purpose", "purpose", strings.Repeat("x", 121), "purpose"},
 		{"a secret key as purpose", "purpose", identity.String(), "purpose holds a secret age key"},
+		{"a secret key as purpose, in escapes", "purpose", identity.String(), "purpose holds a secret age key"},
 		{"a private key as purpose", "purpose", "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk", "purpose"},
 		{"a line break in the purpose", "purpose", "mend\nthe site", "purpose"},
 		{"a purpose that is turned around", "purpose", "mend \u202ethe site", "purpose"},
@@ -133,7 +134,11 @@ func TestWhatCannotBeDelivered(t *testing.T) {
 		{"a secret key inside", "region", "x " + identity.String(), "region holds a secret age key"},
 	} {
 		c := newCounter(t, `, "delivery": "sealed"`)
-		r := c.call(eve(newNotary(t)), with(`{"role_arn": "`+role+`"}`, test.argument, test.value))
+		arguments := with(`{"role_arn": "`+role+`"}`, test.argument, test.value)
+		if strings.HasSuffix(test.name, "in escapes") {
+			arguments = strings.ReplaceAll(arguments, "-", `\u002d`)
+		}
+		r := c.call(eve(newNotary(t)), arguments)
 		f, _ := r.Structured.(failure)
 		if !r.IsError || !strings.Contains(f.Message, test.says) {
 			t.Errorf("%s: %+v", test.name, r)

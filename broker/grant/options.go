@@ -6,6 +6,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/age"
 	"mcp-credential-broker/broker/format"
 )
@@ -73,8 +75,12 @@ func recipientFault(err error) error {
 	return invalid("seal_to must be an age recipient: age1 and 58 characters; %s", make)
 }
 
-// holdsAgeKey reports whether a JSON value holds the secret half of an age key.
-func holdsAgeKey(raw string) bool { return strings.Contains(strings.ToUpper(raw), "AGE-SECRET-KEY") }
+// holdsAgeKey reports whether a JSON value holds the secret half of an age key, as it
+// is written or, in a text, behind escapes.
+func holdsAgeKey(raw string) bool {
+	raw += gjson.Parse(raw).Str
+	return strings.Contains(strings.ToUpper(raw), "AGE-SECRET-KEY")
+}
 
 // ageKeyFault says that an argument, whose name is known, holds one.
 func ageKeyFault(name string) error {
