@@ -46,7 +46,7 @@ func TestAnswerIsReadAsSDKDoes(t *testing.T) {
 		"prefixes":             strings.NewReplacer("<Credentials", "<x:Credentials", "</Credentials", "</x:Credentials").Replace(success(fields)),
 		"fraction":             success(strings.Replace(fields, "05Z", "05.123Z", 1)),
 		"no zone":              success(strings.Replace(fields, "05Z", "05", 1)),
-		"offset":               success(strings.Replace(fields, "05Z", "05+02:00", 1)),
+		"offset":               success(strings.Replace(fields, "05Z", "05-02:00", 1)),
 		"CDATA":                success(strings.Replace(fields, "a+b/c=", "<![CDATA[a+b/c=]]>", 1)),
 		"spaces in tags":       strings.NewReplacer("<AccessKeyId>", "<AccessKeyId >", "</AccessKeyId>", "</AccessKeyId\n>").Replace(success(fields)),
 		"long token":           success(strings.Replace(fields, "token==", strings.Repeat("t", 20_000), 1)),
@@ -226,6 +226,13 @@ func TestSessionThatWasNotAskedFor(t *testing.T) {
 		{"as long as asked, fast clock", brief, session, "2026-11-22T19:09:05Z", true},
 		{"shorter than asked", brief, session, "2026-11-22T18:19:05Z", true},
 
+		{"as long as there is", input(), session, "2026-11-23T06:09:05Z", true},
+		{"nearly over, fast clock", input(), session, "2026-11-22T18:04:06Z", true},
+
+		{"over", input(), session, "2026-11-22T18:04:05Z", false},
+		{"over for long", brief, session, "0001-01-01T00:00:00Z", false},
+		{"longer than there is", input(), session, "2026-11-23T06:09:06Z", false},
+		{"for ever", input(), session, "9999-12-31T23:59:59Z", false},
 		{"longer than asked", brief, session, "2026-11-22T19:09:06Z", false},
 		{"no session", input(), "", "", false},
 		{"another role", input(), "arn:aws:sts::123456789012:assumed-role/Admin/alice@example.com", "", false},

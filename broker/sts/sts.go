@@ -8,6 +8,7 @@
 package sts
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -108,17 +109,17 @@ func (c Client) AssumeRoleWithWebIdentity(ctx context.Context, in Input) (*Crede
 }
 
 // checkAnswer checks that the credentials are those of the role and the session
-// that were asked for, and live no longer. IAM keeps one role for all cases of a
-// name; a role's path is no part of its sessions' ARN.
+// that were asked for, are alive, and live no longer than was asked, or than AWS has it.
+// IAM keeps one role for all cases of a name; a role's path is no part of its sessions' ARN.
 func (in Input) checkAnswer(creds *Credentials, now time.Time) error {
 	session := "arn:" + in.Role.Partition + ":sts::" + in.Role.Account + ":assumed-role/" + in.Role.Name + "/"
 	name, found := cutFold(creds.AssumedRoleARN, session)
-	asked := time.Duration(in.DurationSeconds) * time.Second
+	most := time.Duration(cmp.Or(in.DurationSeconds, maxDurationSeconds)) * time.Second
 	switch {
 	case !found || name != in.SessionName:
 		return fmt.Errorf("%w: another session", ErrMalformed)
-	case asked != 0 && creds.Expiration.After(now.Add(asked+clockSkew)):
-		return fmt.Errorf("%w: longer life", ErrMalformed)
+	case !creds.Expiration.After(now), creds.Expiration.After(now.Add(most + clockSkew)):
+		return fmt.Errorf("%w: another life", ErrMalformed)
 	}
 	return nil
 }
