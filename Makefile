@@ -32,7 +32,7 @@ lint: tools ## vet, gofmt, staticcheck, tsc, and what must not be linked into th
 fuzz: check-go ## run each fuzz target for FUZZTIME (default 20s)
 	@$(dev) fuzz
 
-mutants: check-go ## break security checks one by one; the tests must catch each (ONLY=seal: of one place, SAMPLE=10: every tenth)
+mutants: tools build build/faults/worker.mjs ## break security checks one by one; the tests must catch each (ONLY=seal: of one place, SAMPLE=10: every tenth)
 	@$(dev) mutants
 
 bench: tools build build/stock/worker.mjs build/peer/worker.mjs ## compare with a TypeScript broker, stock workers.Serve and an empty Worker (BENCH=short: only see that it works)

@@ -28,7 +28,9 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 	})
 	mux.HandleFunc("/faults/exit", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
 	mux.HandleFunc("/faults/collect", func(w http.ResponseWriter, _ *http.Request) {
-		runtime.GC()
+		runtime.KeepAlive(make([]byte, 8<<20)) // so much that the runtime wants to give it back, bit by bit
+		runtime.GC()                           // frees it
+		runtime.GC()                           // sees that the heap is small again, and wakes who gives it back
 		fmt.Fprintln(w, "collected")
 	})
 	mux.HandleFunc("/faults/grow", func(w http.ResponseWriter, r *http.Request) {

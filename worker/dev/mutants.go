@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -28,7 +27,8 @@ const mutantTime = 3 * time.Minute
 type mutant struct {
 	line     int // of mutants.txt
 	file     string
-	packages []string
+	packages []string // whose tests are to catch it
+	tests    []string // of worker/e2e, in place of packages for a mutant of the host
 	old, new string
 }
 
@@ -85,7 +85,7 @@ func runMutants(ctx context.Context) error {
 	return nil
 }
 
-// readMutants reads the list: blocks of a file and its packages, "- " and "+ ".
+// readMutants reads the list: blocks of a file and its packages or tests, "- " and "+ ".
 func readMutants(list string) ([]mutant, error) {
 	var all []mutant
 	var m mutant
@@ -101,9 +101,16 @@ func readMutants(list string) ([]mutant, error) {
 			m = mutant{}
 		case m.file == "" && !isOld:
 			fields := strings.Fields(line)
-			m = mutant{line: i + 1, file: fields[0], packages: fields[1:]}
-			if len(m.packages) == 0 {
+			m = mutant{line: i + 1, file: fields[0]}
+			switch rest := fields[1:]; {
+			case m.isHost() && len(rest) == 0:
+				return nil, fmt.Errorf("mutants.txt:%d: name the tests of worker/e2e that are to catch it", i+1)
+			case m.isHost():
+				m.tests = rest
+			case len(rest) == 0:
 				m.packages = []string{"./" + filepath.ToSlash(filepath.Dir(m.file))}
+			default:
+				m.packages = rest
 			}
 		default:
 			return nil, fmt.Errorf("mutants.txt:%d: a block is a file, a line with -, a line with +", i+1)
@@ -147,8 +154,7 @@ func (m mutant) apply(text string) (string, error) {
 // try runs the tests with the mutant in the file's place. The work tree stays as
 // it is: the compiler is told to read another file.
 func (m mutant) try(ctx context.Context, root, dir string) (caught bool, err error) {
-	file := filepath.Join(root, filepath.FromSlash(m.file))
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(m.file)))
 	if err != nil {
 		return false, err
 	}
@@ -156,12 +162,11 @@ func (m mutant) try(ctx context.Context, root, dir string) (caught bool, err err
 	if err != nil {
 		return false, err
 	}
-	instead, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {file: instead}})
-	if err != nil {
-		return false, err
+	if m.isHost() {
+		return m.tryHost(ctx, root, dir, broken)
 	}
-	if err := errors.Join(os.WriteFile(instead, []byte(broken), 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
+	overlay, err := m.overlay(root, dir, broken)
+	if err != nil {
 		return false, err
 	}
 	ctx, stop := context.WithTimeout(ctx, mutantTime)

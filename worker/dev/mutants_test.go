@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"mcp-credential-broker/worker/stack"
@@ -23,6 +24,7 @@ func TestMutantsFit(t *testing.T) {
 	if len(all) < 70 {
 		t.Errorf("the list has only %d mutants", len(all))
 	}
+	tests := testsOf(t, filepath.Join(root, "worker", "e2e"))
 	seen := map[string]bool{}
 	for _, m := range all {
 		if seen[m.String()] {
@@ -37,6 +39,60 @@ func TestMutantsFit(t *testing.T) {
 		if _, err := m.apply(string(text)); err != nil {
 			t.Error(err)
 		}
+		for _, name := range m.tests {
+			if !strings.Contains(tests, "\nfunc "+name+"(t *testing.T)") {
+				t.Errorf("mutants.txt:%d: worker/e2e has no %s", m.line, name)
+			}
+		}
+	}
+}
+
+// testsOf returns the text of the tests in a folder.
+func testsOf(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no tests in %s: %v", dir, err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
+
+// TestHostVerdict: a mutant of the host is caught by a test that failed, or that was
+// still running when its time was over; what did not run proves nothing.
+func TestHostVerdict(t *testing.T) {
+	const pass, fail, skip, run = "--- PASS: TestA (0.1s)\n", "--- FAIL: TestA (0.1s)\n", "--- SKIP: TestA (0.0s)\n", "=== RUN   TestA\n"
+	for _, tt := range []struct {
+		name, out     string
+		overdue       bool
+		caught, known bool
+	}{
+		{"passed", run + pass, false, false, true},
+		{"failed", run + fail + "FAIL\n", false, true, true},
+		{"skipped", run + skip + "PASS\n", false, false, false},
+		{"a part of it skipped", run + pass + "    --- SKIP: TestA/part (0.0s)\n", false, false, false},
+		{"not there", "testing: warning: no tests to run\nPASS\n", false, false, false},
+		{"another failed", "--- FAIL: TestAB (0.1s)\nFAIL\n", false, false, false},
+		{"runs on", run, true, true, true},
+		{"ends before its time, without a word", run, false, false, false},
+		{"never began", "", true, false, false},
+		{"no Worker", run + "    x_test.go:1: " + stack.NotUp + ": it did not answer\n" + fail, false, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if caught, known := hostVerdict(tt.out, []string{"TestA"}, tt.overdue); caught != tt.caught || known != tt.known {
+				t.Errorf("caught %v, known %v", caught, known)
+			}
+		})
+	}
+	if caught, known := hostVerdict(pass, []string{"TestA", "TestB"}, false); caught || known {
+		t.Errorf("one of two did not run: caught %v, known %v", caught, known)
 	}
 }
 
@@ -85,7 +141,7 @@ func TestMutant(t *testing.T) {
 }
 
 func TestReadMutants(t *testing.T) {
-	for _, bad := range []string{"", "a.go", "a.go\n- x", "- x\n+ y", "a.go\n+ y", "a.go\nb.go\n- x\n+ y"} {
+	for _, bad := range []string{"", "a.go", "a.go\n- x", "- x\n+ y", "a.go\n+ y", "a.go\nb.go\n- x\n+ y", "worker/a.mjs\n- x\n+ y"} {
 		if all, err := readMutants(bad); err == nil {
 			t.Errorf("%q is read as %v", bad, all)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestEntriesWhileMemoryGrows: linear memory that grows is a new buffer, whose views
@@ -72,6 +73,31 @@ func TestAnswerOfTheCap(t *testing.T) {
 			if got := a.status == 200 && a.body == want; got != whole || !whole && !strings.Contains(a.body, "too large") {
 				t.Errorf("%d bytes%s: %d, %d bytes, %.80q", n, told, a.status, len(a.body), a.body)
 			}
+		}
+	}
+}
+
+// TestAnswerWithoutEnd: an upstream that goes on past the most that may come, or only
+// tells of more, is given up there and then. It need not end.
+func TestAnswerWithoutEnd(t *testing.T) {
+	const most = 64 << 10
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("told") {
+			w.Header().Set("Content-Length", strconv.Itoa(100*most))
+		}
+		_, _ = w.Write(make([]byte, 2*most))
+		w.(http.Flusher).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-time.After(5 * time.Second): // for the Worker that reads on
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	s := start(t, faults)
+	for _, query := range []string{"", "?told"} {
+		a := send(t, "GET", fmt.Sprintf("%s/faults/wait?most=%d&url=%s", s.Worker.URL, most, url.QueryEscape(upstream.URL+"/"+query)), "")
+		if !strings.Contains(a.body, "too large") {
+			t.Errorf("%q: %d, %d bytes, %.80q", query, a.status, len(a.body), a.body)
 		}
 	}
 }

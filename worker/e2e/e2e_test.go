@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,7 +47,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	shared.printed = &output{}
-	s, err := stack.Start(context.Background(), stack.Config{Worker: stack.WorkerConfig{Output: shared.printed}})
+	s, err := stack.Start(context.Background(), stack.Config{Worker: stack.WorkerConfig{Entry: instead, Output: shared.printed}})
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 		return 1
@@ -72,10 +73,14 @@ func allowConnections() error {
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
 }
 
+// instead is the build for tests with a mutant in it, when make mutants runs the tests.
+var instead = os.Getenv("FAULTS_ENTRY")
+
 // start starts a stack of the test's own, in workerd without wrangler.
 func start(t *testing.T, c stack.Config) *stack.Stack {
 	t.Helper()
 	c.Worker.Bare = true
+	c.Worker.Entry = cmp.Or(instead, c.Worker.Entry)
 	s, err := stack.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

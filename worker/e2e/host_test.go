@@ -315,8 +315,10 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 		callTool(t, s, token, goodCalls[1].tool, goodCalls[1].arguments)
 	}
 	before, _ := memory(t, s)
-	for range 1000 {
-		callTool(t, s, token, goodCalls[1].tool, goodCalls[1].arguments)
+	for i := range 1000 {
+		if _, e := callTool(t, s, token, goodCalls[1].tool, goodCalls[1].arguments); e != nil {
+			t.Fatalf("call %d: %+v", i, e)
+		}
 	}
 	after, retiring := memory(t, s)
 	if retiring != 0 || after-before > 8<<20 {

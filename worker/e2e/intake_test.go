@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -235,7 +236,8 @@ func TestNetworks(t *testing.T) {
 		{"::", "0:0:0:0"},
 		{"", ""},
 	}
-	script := `import { networkOf } from "` + filepath.ToSlash(filepath.Join(root, "build", "intake.mjs")) + `";
+	build := filepath.Dir(cmp.Or(instead, filepath.Join(root, "build", "worker.mjs")))
+	script := `import { networkOf } from "` + filepath.ToSlash(filepath.Join(build, "intake.mjs")) + `";
 for (const address of process.argv.slice(1)) console.log(networkOf(address));
 console.log(networkOf(null));`
 	args := []string{"--input-type=module", "--eval", script, "--"}

@@ -15,7 +15,7 @@ const registration = `{"client_name":"x","redirect_uris":["http://127.0.0.1/call
 // TestRateLimit: one address cannot ask for sign-ins without end. The binding is
 // wrangler's.
 func TestRateLimit(t *testing.T) {
-	s, err := stack.Start(t.Context(), stack.Config{SignIn: true})
+	s, err := stack.Start(t.Context(), stack.Config{SignIn: true, Worker: stack.WorkerConfig{Entry: instead}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,7 @@ func TestAuthentication(t *testing.T) {
 		{"another scheme", "POST", []string{"Authorization: Basic YTpi"}, 401, resourceMetadata},
 		{"garbage", "POST", []string{"Authorization: Bearer abc"}, 401, invalid},
 		{"two tokens", "POST", []string{good, good}, 400, malformed},
+		{"signed by another key", "POST", []string{bearer(vouchtest.TokenOptions{Flaws: vouchtest.Flaws{ForeignKey: true}})}, 401, invalid},
 		{"expired", "POST", []string{bearer(vouchtest.TokenOptions{Lifetime: -2 * time.Minute})}, 401, invalid},
 		{"for another server", "POST", []string{bearer(vouchtest.TokenOptions{Audience: "https://other.example/mcp"})}, 401, invalid},
 		{"bound to a key", "POST", []string{bearer(vouchtest.TokenOptions{Confirmation: map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}})}, 401, invalid},

@@ -27,7 +27,9 @@ func wranglerDev(root, dir, entry string, port int, vars map[string]string) (*ex
 	if err := os.WriteFile(varsFile, []byte(lines.String()), 0o600); err != nil {
 		return nil, err
 	}
-	return Wrangler(root, "dev", entry, "--ip", "127.0.0.1", "--port", strconv.Itoa(port), "--inspector-port", "0",
+	// wrangler looks for its configuration above the entry, which may lie elsewhere.
+	return Wrangler(root, "dev", entry, "--config", filepath.Join(root, "wrangler.toml"),
+		"--ip", "127.0.0.1", "--port", strconv.Itoa(port), "--inspector-port", "0",
 		"--env-file", varsFile, "--show-interactive-dev-session=false")
 }
 

@@ -53,6 +53,9 @@ type Worker struct {
 	dir     string // its configuration
 }
 
+// NotUp begins the error of a Worker that does not start.
+const NotUp = "the Worker did not start"
+
 // StartWorker runs the Worker and waits until it answers. The caller must Stop
 // it. Errors are sentences for the person at the terminal.
 func StartWorker(ctx context.Context, c WorkerConfig) (*Worker, error) {
@@ -129,12 +132,12 @@ func (w *Worker) await(ctx context.Context) error {
 		}
 		select {
 		case <-w.exited:
-			return fmt.Errorf("the Worker's process ended before it answered; it printed last:\n%s", w.tail)
+			return fmt.Errorf("%s: its process ended before it answered; it printed last:\n%s", NotUp, w.tail)
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return errors.New("interrupted before the Worker was up")
 			}
-			return fmt.Errorf("the Worker did not answer within %s; its process printed last:\n%s", startTime, w.tail)
+			return fmt.Errorf("%s: it did not answer within %s; its process printed last:\n%s", NotUp, startTime, w.tail)
 		case <-tick.C:
 		}
 	}
