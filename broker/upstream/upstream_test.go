@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -131,5 +132,15 @@ func TestNetHTTP(t *testing.T) {
 	cancel()
 	if _, err := (upstream.NetHTTP{}).Fetch(ctx, upstream.Request{Method: "GET", URL: server.URL + "/hang", Timeout: time.Minute}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestWholeSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]int{
+		math.MinInt64: 1, -time.Second: 1, 0: 1, 1: 1, time.Second: 1, time.Second + 1: 2, 2*time.Second - 1: 2, math.MaxInt64: 9223372037,
+	} {
+		if got := upstream.WholeSeconds(d); got != want {
+			t.Errorf("%v: %d, want %d", d, got, want)
+		}
 	}
 }

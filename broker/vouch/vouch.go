@@ -8,6 +8,7 @@
 package vouch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -106,9 +107,8 @@ func (c Client) GitHubToken(ctx context.Context, auth Authorization, req GitHubR
 	if a.body.Has("repositories") {
 		issued.Repositories = a.list("repositories")
 	}
-	if issued.ExpiresIn == 0 && a.err == nil {
-		issued.ExpiresIn = a.secondsUntil(issued.ExpiresAt, c.Upstream.Now())
-	}
+	left := a.secondsUntil(issued.ExpiresAt, c.Upstream.Now())
+	issued.ExpiresIn = cmp.Or(issued.ExpiresIn, left)
 	switch {
 	case !req.covers(issued.Repositories):
 		a.fail("repositories")

@@ -327,6 +327,8 @@ func TestSuccessThatIsNone(t *testing.T) {
 
 		{(*server).callGitHub, gitHub, `"expires_in":3600`, `"expires_in":-1`},
 		{(*server).callGitHub, gitHub, `20:04:05+00:00","expires_in":3600`, `19:04:05Z","expires_in":0`}, // dead
+		{(*server).callGitHub, gitHub, `20:04:05+00:00`, `19:04:05Z`},
+		{(*server).callGitHub, gitHub, `2026-11-22T20:04:05+00:00`, `0000-01-01T00:00:00Z`},
 
 		{ssh, sshAnswer, `28800`, `0`},
 		{ssh, sshAnswer, `28800`, `29101`},
