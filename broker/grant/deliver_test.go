@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,11 +11,13 @@ import (
 	"testing"
 
 	"filippo.io/age"
+	"github.com/tidwall/gjson"
 
 	"mcp-credential-broker/broker/age/agetest"
 	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/secret"
+	"mcp-credential-broker/broker/upstream"
 )
 
 // everything is all that leaves of a call: the answer and the log.
@@ -306,5 +309,21 @@ func TestSentencesOfOthersTemptNobody(t *testing.T) {
 		if word := regexp.MustCompile(`(?i)approv|confirm|\bopen\b|click|touch`).FindString(s); word != "" {
 			t.Errorf("%q in: %s", word, s)
 		}
+	}
+}
+
+// TestACertificateThatEndsItsLine as a file does is the same as one without.
+func TestACertificateThatEndsItsLine(t *testing.T) {
+	d, w, _ := wired(t, nil)
+	w.refuse = func(r upstream.Request) (*upstream.Response, error) {
+		answer, err := w.certificate(gjson.GetBytes(r.Body, "public_key").Str)
+		if err == nil {
+			answer.Body = bytes.Replace(answer.Body, []byte(`","principals"`), []byte(`\r\n","principals"`), 1)
+		}
+		return answer, err
+	}
+	r, says := runs(t, d, ada(), "get-ssh-certificate", `{"public_key": "`+theKeyLine+`", "format": "file"}`)
+	if r.IsError || strings.Count(r.Text, "\n") != 1 || strings.Contains(r.Text, "\r") || !strings.HasSuffix(r.Text, "\n") {
+		t.Errorf("%q %s", r.Text, says)
 	}
 }

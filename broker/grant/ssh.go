@@ -3,12 +3,14 @@ package grant
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/openssh"
 	"mcp-credential-broker/broker/policy"
+	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/vouch"
 )
 
@@ -70,6 +72,6 @@ func (c *call) certificate(ctx context.Context, key *openssh.PublicKey) (m minte
 			bare.Certificate, bare.delivery = "", d
 			return bare
 		},
-		text: format.SSH{Line: got.Line}.Text,
+		text: format.SSH{Line: secret.New(strings.TrimSpace(got.Line.Reveal()))}.Text, // which ends the line itself
 	}, nil
 }
