@@ -169,12 +169,26 @@ func (s *scanner) string() bool {
 		case i+1 < len(text) && strings.IndexByte(`"\/bfnrt`, text[i+1]) >= 0:
 			i++
 		case i+5 < len(text) && text[i+1] == 'u' && isHex(text[i+2:i+6]):
+			// What half of a surrogate pair, and what stands behind it, is to be differs
+			// between readers. Whoever asks for names is one of several.
+			if s.members != nil && text[i+2]|' ' == 'd' && text[i+3] > '7' {
+				if !isPair(text[i:]) {
+					return false
+				}
+				i += 6
+			}
 			i += 5
 		default:
 			return false
 		}
 	}
 	return false
+}
+
+// isPair reports whether text, which begins with the escape of one half of a
+// surrogate pair, begins with both (RFC 8259 section 7).
+func isPair(text string) bool {
+	return len(text) > 11 && text[3]|' ' < 'c' && text[6:8] == `\u` && isHex(text[8:12]) && text[8]|' ' == 'd' && text[9]|' ' > 'b'
 }
 
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdefABCDEF") == "" }

@@ -2,8 +2,9 @@
 //
 // It promises that every reader of what it lets through sees the same: one JSON
 // text (RFC 8259) in UTF-8, in which no object names a member twice, at any
-// depth, and in which names are compared as they are. Size and depth are bounded
-// before anything recurses. It does not check what the members mean.
+// depth, in which names are compared as they are, and without half of a surrogate
+// pair. Size and depth are bounded before anything recurses. It does not check
+// what the members mean.
 package strictjson
 
 import (
@@ -18,8 +19,8 @@ import (
 const maxDepth = 32
 
 var (
-	// ErrMalformed says that a text is not one JSON text in UTF-8, or that it is
-	// too large or nested too deeply.
+	// ErrMalformed says that a text is not one JSON text in UTF-8, has half of a
+	// surrogate pair, or is too large or nested too deeply.
 	ErrMalformed = errors.New("text is not JSON in UTF-8, too large or nested too deeply")
 	// ErrNotObject says that a JSON text is no object, or that an object in it
 	// names a member twice: of two equal members each parser takes its own (RFC
@@ -58,7 +59,7 @@ func read(text string) (Object, error) {
 
 // Valid reports whether text is one JSON text in UTF-8 whose arrays and objects
 // nest at most to depth. Other encodings are refused because readers disagree on
-// what they mean.
+// what they mean. Unlike Read it takes names twice and halves of surrogate pairs.
 func Valid(text string, depth int) bool {
 	s := scanner{text: text}
 	return s.whole(depth)

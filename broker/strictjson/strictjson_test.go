@@ -28,6 +28,7 @@ func TestRead(t *testing.T) {
 		{"empty object", ` {} `, "", nil},
 		{"members in order", `{"b":1,"a":{"b":2},"":3}`, "b a  ", nil},
 		{"escaped name", `{"\u0061":1}`, "a ", nil},
+		{"surrogate pairs, and what is none", `{"\uD83d\uDe00\ud7ff\ue000\\ud800":1}`, "😀\ud7ff\ue000\\ud800 ", nil},
 		{"names of other case are others", `{"a":1,"A":2}`, "a A ", nil},
 		{"one name in two objects", `{"a":{"b":1},"c":[{"b":1},{"b":2}]}`, "a c ", nil},
 		{"as deep as may be", deep(32), "a ", nil},
@@ -36,7 +37,7 @@ func TestRead(t *testing.T) {
 		{"twice", `{"a":1,"b":2,"a":1}`, "", strictjson.ErrNotObject},
 		{"twice, once escaped", `{"a":1,"\u0061":2}`, "", strictjson.ErrNotObject},
 		{"twice, once with another escape", `{"/":1,"\/":2}`, "", strictjson.ErrNotObject},
-		{"twice with lone surrogates, which all read as U+FFFD", `{"\ud800":1,"\udfff":2}`, "", strictjson.ErrNotObject},
+		{"twice, once in escapes of a pair", `{"\ud83d\uDE00":1,"😀":2}`, "", strictjson.ErrNotObject},
 		{"empty name twice", `{"":1,"":2}`, "", strictjson.ErrNotObject},
 		{"twice further down", `{"a":{"b":1,"b":2}}`, "", strictjson.ErrNotObject},
 		{"twice in an array's object", `{"a":[0,[{"b":1,"c":[],"b":2}]]}`, "", strictjson.ErrNotObject},
@@ -56,6 +57,14 @@ func TestRead(t *testing.T) {
 		{"bare name", `{a:1}`, "", strictjson.ErrMalformed},
 		{"number with a zero in front", `{"a":01}`, "", strictjson.ErrMalformed},
 		{"number with a plus", `{"a":+1}`, "", strictjson.ErrMalformed},
+		{"half a surrogate pair", `{"a":"\ud800"}`, "", strictjson.ErrMalformed},
+		{"half a surrogate pair before a letter's escape", `{"\uD83D\u0061":1,"\ufffda":2}`, "", strictjson.ErrMalformed},
+		{"half a surrogate pair before another escape", `{"a":"\ud83d\n"}`, "", strictjson.ErrMalformed},
+		{"half a surrogate pair before a letter", `{"a":"\uDBFFuDE00 "}`, "", strictjson.ErrMalformed},
+		{"first half of a surrogate pair twice", `{"a":"\ud83d\ud83d\ude00"}`, "", strictjson.ErrMalformed},
+		{"second half of a surrogate pair", `{"a":"\udc00"}`, "", strictjson.ErrMalformed},
+		{"a surrogate pair the wrong way round", `{"a":"\ude00\ud83d"}`, "", strictjson.ErrMalformed},
+		{"a surrogate pair cut off", `{"a":"\ud83d\ude0"}`, "", strictjson.ErrMalformed},
 		{"NaN", `{"a":NaN}`, "", strictjson.ErrMalformed},
 		{"line break in a string", "{\"a\":\"\n\"}", "", strictjson.ErrMalformed},
 		{"byte order mark", "\ufeff{}", "", strictjson.ErrMalformed},
@@ -147,6 +156,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"a":[{"b":"\u0061"}],"A":1e3}`))
 	f.Add([]byte(`{"a":1,"\u0061":2}`))
 	f.Add([]byte("{\"a\":\"\xff\"}"))
+	f.Add([]byte(`{"a":"\ud800\u0061","\ud83d\ude00":1}`))
 	f.Add([]byte(strings.Repeat(`[{"":`, 40)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		object, err := strictjson.Read(text, 1<<10)
