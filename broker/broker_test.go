@@ -15,6 +15,7 @@ import (
 	"mcp-credential-broker/broker"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 )
 
 // bench is a broker on httptest with a strict Vouch and STS behind it.
@@ -127,7 +128,7 @@ func (b *bench) post(t *testing.T, body string) json.RawMessage {
 }
 
 const (
-	role      = `"role_arn":"` + vouchtest.DefaultRoleARN + `"`
+	role      = `"role_arn":"` + ststest.RoleARN + `"`
 	sshKey    = `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIU8WiQ3N5pgVFR96r2X2vc7olsv4mZHF/BnL2jH3gvw`
 	aSecret   = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW"
 	pemSecret = `-----BEGIN OPENSSH PRIVATE KEY-----\n` + aSecret + `\n-----END OPENSSH PRIVATE KEY-----`

@@ -14,6 +14,7 @@ import (
 	"mcp-credential-broker/broker/age/agetest"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 )
 
 // secretsOf finds what is secret in an answer of an upstream server.
@@ -53,7 +54,7 @@ func (s *spoiler) Fetch(ctx context.Context, r upstream.Request) (*upstream.Resp
 // terms.
 func sealable(terms string) map[string]string {
 	return map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [{"id": "sealed", "level": "write",
-		"allow": {"aws": ["` + vouchtest.DefaultRoleARN + `"], "github": ["acme/*"], "ssh": true}` + terms + `}]}`}
+		"allow": {"aws": ["` + ststest.RoleARN + `"], "github": ["acme/*"], "ssh": true}` + terms + `}]}`}
 }
 
 // credentialCalls are a call of each kind, and where the answer with its secret

@@ -18,6 +18,7 @@ import (
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 )
 
 // replay is an upstream.Fetcher that repeats what the local Vouch and STS answered
@@ -98,7 +99,7 @@ func BenchmarkRequest(b *testing.B) {
 	for _, job := range []struct{ name, method, tool, body string }{
 		{"list", "tools/list", "", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{` + meta + `}}`},
 		{"aws", "tools/call", "get-aws-credentials", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get-aws-credentials",` +
-			`"arguments":{"role_arn":"` + vouchtest.DefaultRoleARN + `"},` + meta + `}}`},
+			`"arguments":{"role_arn":"` + ststest.RoleARN + `"},` + meta + `}}`},
 	} {
 		b.Run(job.name, func(b *testing.B) {
 			b.ReportAllocs()

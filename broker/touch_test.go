@@ -11,6 +11,8 @@ import (
 
 	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/fault"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 )
 
 // needsTouch is a policy under which GitHub tokens of acme cost a touch.
@@ -72,7 +74,7 @@ func TestFailedRevocationIsLogged(t *testing.T) {
 	b.vars = map[string]string{"POLICY": needsTouch}
 	b.use(t, b.keys[0], "")
 	link := b.wantLink(t, b.signIn(t))
-	if err := b.Vouch.SetFault(vouchtest.Fault{Path: "/oauth/revoke", Kind: vouchtest.FaultStatus, Status: 503}); err != nil {
+	if err := b.Vouch.SetFault(fault.Fault{Path: "/oauth/revoke", Kind: fault.Status, Status: 503}); err != nil {
 		t.Fatal(err)
 	}
 	if code, err := mcptest.Touch(t.Context(), link); err != nil || code == "" {
@@ -118,7 +120,7 @@ func TestRelayModeCannotApprove(t *testing.T) {
 // JSON library does to it makes no other call of it; what a tool reads does.
 func TestTheSameCallOnTheWire(t *testing.T) {
 	b := newSignInBench(t)
-	b.vars = map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [{"id": "careful", "allow": {"aws": ["` + vouchtest.DefaultRoleARN + `"], "github": ["acme/*"]}, "approve": "touch"}]}`}
+	b.vars = map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [{"id": "careful", "allow": {"aws": ["` + ststest.RoleARN + `"], "github": ["acme/*"]}, "approve": "touch"}]}`}
 	b.use(t, b.keys[0], "")
 	token := b.signIn(t)
 	call := func(tool, arguments string) result {
@@ -129,7 +131,7 @@ func TestTheSameCallOnTheWire(t *testing.T) {
 		}
 		return r
 	}
-	escaped := strings.ReplaceAll(vouchtest.DefaultRoleARN, "/", `\/`)
+	escaped := strings.ReplaceAll(ststest.RoleARN, "/", `\/`)
 	for _, tt := range []struct {
 		tool, asked     string
 		same, different []string // CODE stands for the code

@@ -18,6 +18,7 @@ import (
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouch"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 )
 
 const (
@@ -122,7 +123,7 @@ func (w *world) signed(token secret.String) vouch.Signed {
 func TestSignInAndCalls(t *testing.T) {
 	w := newWorld(t, vouchtest.Options{})
 	auth := w.signed(w.token(t))
-	if _, err := w.client.AWSToken(t.Context(), auth, vouchtest.DefaultRoleARN); err != nil {
+	if _, err := w.client.AWSToken(t.Context(), auth, ststest.RoleARN); err != nil {
 		t.Errorf("AWS: %v", err)
 	}
 	if _, err := w.client.GitHubToken(t.Context(), auth, vouch.GitHubRequest{Owner: "acme", Repositories: []string{"web"}}); err != nil {
@@ -168,7 +169,7 @@ func TestStolenTokenIsOfNoUse(t *testing.T) {
 		"with another key":  vouch.Signed{Token: token, Key: newKey(t), Now: time.Now},
 	} {
 		var refusal *vouch.Error
-		_, err := w.client.AWSToken(context.Background(), auth, vouchtest.DefaultRoleARN)
+		_, err := w.client.AWSToken(context.Background(), auth, ststest.RoleARN)
 		if !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -181,7 +182,7 @@ func TestRevoke(t *testing.T) {
 	if err := w.signIn.Revoke(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.client.AWSToken(t.Context(), w.signed(token), vouchtest.DefaultRoleARN)
+	_, err := w.client.AWSToken(t.Context(), w.signed(token), ststest.RoleARN)
 	var refusal *vouch.Error
 	if !errors.As(err, &refusal) || refusal.Code != "invalid_token" {
 		t.Errorf("a revoked token: %v", err)
@@ -194,7 +195,7 @@ func TestClockIsOff(t *testing.T) {
 	w := newWorld(t, vouchtest.Options{})
 	auth := w.signed(w.token(t))
 	auth.Now = func() time.Time { return time.Now().Add(-10 * time.Minute) }
-	_, err := w.client.AWSToken(t.Context(), auth, vouchtest.DefaultRoleARN)
+	_, err := w.client.AWSToken(t.Context(), auth, ststest.RoleARN)
 	var refusal *vouch.Error
 	if !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized || refusal.Code == "invalid_token" {
 		t.Errorf("got %v", err)

@@ -11,6 +11,11 @@ import (
 	"time"
 )
 
+const (
+	contentTypeJSON = "application/json"
+	contentTypeForm = "application/x-www-form-urlencoded"
+)
+
 // apiError is a refusal of the credential API: {"code", "message"}.
 type apiError struct {
 	Status  int    `json:"-"`
@@ -35,7 +40,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 		http.Error(w, "the answer could not be encoded", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", contentTypeJSON)
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // the client may have gone
 }
@@ -87,7 +92,7 @@ func (v *Vouch) challenge(w http.ResponseWriter, e apiError) {
 	w.Header().Set("WWW-Authenticate", scheme+strings.Join(parts, ", "))
 }
 
-// failWith answers the way Vouch's own failures look. See Fault.
+// failWith answers the way Vouch's own failures look.
 func (v *Vouch) failWith(w http.ResponseWriter, r *http.Request, status int, code string) {
 	if code == "" {
 		code = "server_error"

@@ -3,6 +3,7 @@ package vouchtest
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -266,16 +267,6 @@ func isLoopback(u *url.URL) bool {
 
 // isUnreserved reports whether s has only the characters of PKCE values (RFC
 // 7636 section 4.1).
-func isUnreserved(s string) bool {
-	for _, c := range []byte(s) {
-		if !isWord(c) && c != '-' && c != '.' && c != '~' {
-			return false
-		}
-	}
-	return true
-}
+func isUnreserved(s string) bool { return unreserved.MatchString(s) }
 
-// isWord reports whether c is an ASCII letter, a digit or an underscore.
-func isWord(c byte) bool {
-	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
+var unreserved = regexp.MustCompile(`^[\w.~-]*$`)

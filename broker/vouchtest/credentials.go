@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 )
 
 const (
@@ -16,6 +17,13 @@ const (
 	claimSourceIdentity = "https://aws.amazon.com/source_identity"
 	claimTags           = "https://aws.amazon.com/tags"
 	claimRoles          = "https://aws.amazon.com/roles"
+)
+
+// What Vouch lets into the claims of an AWS ID token.
+var (
+	roleForm   = regexp.MustCompile(`^arn:aws[^:]*:iam::[0-9]{12}:role/(?:[!-~]*/)?[\w+=,.@-]{1,64}$`)
+	sourceForm = regexp.MustCompile(`^[\w+=,.@-]{2,256}$`) // of a source identity
+	tagForm    = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$`)
 )
 
 // call is a request to the credential API that passed every check.
@@ -62,12 +70,12 @@ func (v *Vouch) awsToken(w http.ResponseWriter, r *http.Request, c call) {
 		return
 	}
 	role := q.Get("role_arn")
-	if _, ok := parseRoleARN(role); q.Has("role_arn") && !ok {
+	if q.Has("role_arn") && (len(role) > maxRoleARNBytes || !roleForm.MatchString(role)) {
 		v.refuse(w, apiError{http.StatusBadRequest, "invalid_role_arn", "role_arn is not the ARN of a role"})
 		return
 	}
 	person := v.person()
-	if !fitsSourceIdentity(person.Email, maxEmailBytes) || !fitsTagValue(person.Email) || !fitsTagValue(person.Domain) || !fitsTagValue(c.source) {
+	if !sourceForm.MatchString(person.Email) || !tagForm.MatchString(person.Email) || !tagForm.MatchString(person.Domain) || !tagForm.MatchString(c.source) {
 		v.refuse(w, apiError{http.StatusInternalServerError, "claims_error", "the e-mail address or a tag does not fit AWS"})
 		return
 	}
@@ -82,7 +90,7 @@ func (v *Vouch) awsToken(w http.ResponseWriter, r *http.Request, c call) {
 // readJSON reads the members of a JSON object. It answers for itself, in plain
 // text, when the body is something else.
 func readJSON(w http.ResponseWriter, r *http.Request, body []byte) (map[string]json.RawMessage, bool) {
-	if media, _, err := mime.ParseMediaType(r.Header.Get(contentTypeField)); err != nil || media != contentTypeJSON {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != contentTypeJSON {
 		writeText(w, http.StatusUnsupportedMediaType, "Expected request with `Content-Type: application/json`")
 		return nil, false
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/fault"
 )
 
 const publicKeyLine = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUuKm7Kbr2Nju2BQuzKoPDRJRNQtzcuQjyXkCUjM0Gf me"
@@ -46,8 +47,8 @@ func TestSignedFlow(t *testing.T) {
 		!slices.Contains(tags["transitive_tag_keys"].([]any), any("vouch:Agent")) || !slices.Contains(tags["transitive_tag_keys"].([]any), any("vouch:AccessType")) {
 		t.Errorf("tags %v", tags)
 	}
-	if r := postForm(t, p.s.STSURL, assumeForm(idToken)); r.status != http.StatusOK {
-		t.Errorf("STS: status %d, body %s", r.status, r.body)
+	if _, err := assume(t, p.s, idToken); err != nil {
+		t.Errorf("STS: %v", err)
 	}
 
 	github := p.call("POST", githubPath, `{"owner":"acme","repositories":["api"]}`, token, nil)
@@ -261,22 +262,18 @@ func TestRevocationNeedsTheClient(t *testing.T) {
 	}
 }
 
-// TestFaultsOfTheOAuthRoutes: faults work on the new routes and speak their
-// language.
-func TestFaultsOfTheOAuthRoutes(t *testing.T) {
-	p := newParty(t, vouchtest.Options{})
-	p.freshNonce()
-	setFault(t, p.s.Vouch.Tap, vouchtest.Fault{Path: "/oauth/par", Kind: vouchtest.FaultStatus, Status: 503, Code: "temporarily_unavailable", Times: 1})
-	r := p.post("/oauth/par", p.form("/oauth/par", p.request()))
-	if r.status != http.StatusServiceUnavailable || r.body != `{"error":"temporarily_unavailable","error_description":"made to fail"}` {
-		t.Errorf("status %d, body %s", r.status, r.body)
+// TestFailuresInTheirOwnForm: a failure that is made speaks the language of its route.
+func TestFailuresInTheirOwnForm(t *testing.T) {
+	s := start(t, vouchtest.Options{Version: vouchtest.Latest})
+	for path, want := range map[string]string{
+		"/oauth/par": `{"error":"temporarily_unavailable","error_description":"made to fail"}`,
+		sshPath:      `{"code":"temporarily_unavailable","message":"made to fail"}`,
+	} {
+		if err := s.Vouch.SetFault(fault.Fault{Path: path, Kind: fault.Status, Status: 503, Code: "temporarily_unavailable"}); err != nil {
+			t.Fatal(err)
+		}
+		if r := postForm(t, s.VouchURL+path, nil); r.status != http.StatusServiceUnavailable || r.body != want {
+			t.Errorf("%s: status %d, body %s", path, r.status, r.body)
+		}
 	}
-	setFault(t, p.s.Vouch.Tap, vouchtest.Fault{Path: "/oauth/token", Kind: vouchtest.FaultRateLimited, Times: 1})
-	if r := p.post("/oauth/token", p.form("/oauth/token", p.redemption("x"))); r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") == "" {
-		t.Errorf("token: status %d", r.status)
-	}
-	if p.s.Vouch.Count("/oauth/par") != 1 || len(p.s.Vouch.Requests("/oauth/par")) != 1 {
-		t.Error("the push was not recorded")
-	}
-	p.token()
 }

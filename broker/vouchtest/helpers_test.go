@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 )
 
 const (
 	testClient   = "test-client"
 	testRedirect = "https://client.example/callback"
 	testVerifier = "a-verifier-of-more-than-forty-three-characters-0123"
-	roleARN      = vouchtest.DefaultRoleARN
+	roleARN      = ststest.RoleARN
 )
 
 // clock is a server's clock that the test moves.

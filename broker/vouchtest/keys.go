@@ -117,6 +117,22 @@ func (k *signingKeys) pair(alg string) (jwt.SigningMethod, any, string, error) {
 	return nil, nil, "", fmt.Errorf("algorithm %q is not available", alg)
 }
 
+// public returns the published key that a token names, if its algorithm is that
+// key's.
+func (k *signingKeys) public(t *jwt.Token) (any, error) {
+	if t.Header["kid"] == k.ecID && t.Method.Alg() == "ES256" {
+		return &k.ec.PublicKey, nil
+	}
+	key, id, err := rsaKey()
+	if err != nil {
+		return nil, err
+	}
+	if t.Header["kid"] != id || t.Method.Alg() != "RS256" {
+		return nil, jwt.ErrTokenUnverifiable
+	}
+	return &key.PublicKey, nil
+}
+
 func (v *Vouch) serveJWKS(w http.ResponseWriter, _ *http.Request) {
 	set, err := v.keys.jwks()
 	if err != nil {

@@ -136,7 +136,7 @@ func (v *Vouch) describe(c *client) registered {
 
 func (v *Vouch) readRegistration(r *http.Request) (registration, *oauthError) {
 	var m registration
-	if media, _, err := mime.ParseMediaType(r.Header.Get(contentTypeField)); err != nil || media != contentTypeJSON {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != contentTypeJSON {
 		return m, &oauthError{http.StatusUnsupportedMediaType, "invalid_client_metadata", "the body must be JSON"}
 	}
 	body, err := io.ReadAll(r.Body)

@@ -21,6 +21,7 @@ const (
 	signatureBytes     = 64 // r and s; v2026.10.1 refuses ASN.1 DER
 	maxSignatureAge    = 300 * time.Second
 	maxSignatureAhead  = 60 * time.Second
+	signatureText      = "signature verification failed"
 	digestAlg          = "sha-256"
 	componentDigest    = "content-digest"
 	acceptedComponents = `sig1=("@method" "@authority" "@path" "@query" "authorization"`

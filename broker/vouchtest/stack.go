@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"mcp-credential-broker/broker/vouchtest/ststest"
 )
 
 const readHeaderTimeout = 10 * time.Second
@@ -13,7 +15,7 @@ const readHeaderTimeout = 10 * time.Second
 // everybody is for this machine only.
 type Stack struct {
 	Vouch *Vouch
-	STS   *STS
+	STS   *ststest.STS
 	// VouchURL and STSURL have no trailing slash.
 	VouchURL, STSURL string
 
@@ -51,6 +53,11 @@ func (s *Stack) start(o Options) error {
 	s.STS = NewSTS(s.Vouch)
 	s.serve(l, s.STS)
 	return nil
+}
+
+// NewSTS returns an STS to which Vouch is the one OIDC provider of every account.
+func NewSTS(v *Vouch) *ststest.STS {
+	return ststest.New(v.options.Issuer, v.keys.public, v.options.Now)
 }
 
 func (s *Stack) serve(l net.Listener, h http.Handler) {

@@ -198,7 +198,7 @@ func (v *Vouch) serveRevoke(w http.ResponseWriter, r *http.Request) {
 // readForm reads a form body. Empty values count as left out; a repeated
 // parameter is refused, since two readers might see two values.
 func readForm(r *http.Request) (url.Values, *oauthError) {
-	if media, _, err := mime.ParseMediaType(r.Header.Get(contentTypeField)); err != nil || media != contentTypeForm {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != contentTypeForm {
 		return nil, &oauthError{http.StatusUnsupportedMediaType, "invalid_request", "the body must be a form"}
 	}
 	body, err := io.ReadAll(r.Body)

@@ -1,7 +1,7 @@
-// Package vouchtest is a strict Vouch and a strict AWS STS on this machine, for
-// tests and for the development stack.
+// Package vouchtest is a strict Vouch on this machine, beside the strict AWS STS of
+// ststest, for tests and for the development stack.
 //
-// It promises to refuse what the real services refuse and to answer in their
+// It promises to refuse what the real service refuses and to answer in its
 // shapes, with real keys: what passes here has been verified, not nodded
 // through. Nothing in it is fit for production: it approves every sign-in, it
 // keeps its state in memory, and it shows tests what it received.
@@ -16,7 +16,7 @@
 // of one call to the credential API are the steps in Vouch.credential, in Vouch's
 // order.
 //
-// Where Vouch's or AWS's behaviour is not established, the stricter choice was
+// Where Vouch's behaviour is not established, the stricter choice was
 // taken: a FAPI client needs a DPoP proof for PAR too, an assertion names its
 // key, a pushed request stands alone in the browser's URL, structured fields
 // come in their canonical form. Stricter than Vouch, too: a client's keys are on
@@ -38,6 +38,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"mcp-credential-broker/broker/vouchtest/fault"
 )
 
 // sessionLife is the life of access tokens, AWS ID tokens, SSH certificates and of
@@ -87,7 +89,7 @@ func DefaultPerson() Person {
 // Vouch is a Vouch server. It is an http.Handler and safe for concurrent use;
 // its Tap shows what it received and spoils answers on demand.
 type Vouch struct {
-	*Tap
+	*fault.Tap
 	options Options
 	host    string
 	routes  *http.ServeMux
@@ -141,7 +143,7 @@ func New(o Options) (*Vouch, error) {
 		return nil, err
 	}
 	v.routes = v.newRoutes()
-	v.Tap = newTap(tapOptions{next: http.HandlerFunc(v.serve), fail: v.failWith})
+	v.Tap = fault.NewTap(http.HandlerFunc(v.serve), v.failWith)
 	return v, nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 )
 
 // check makes sure that the side does the work that it is going to be measured
@@ -45,8 +46,8 @@ func (s *side) check(ctx context.Context) error {
 		arguments map[string]any
 		field     string // of the result; "" wants the form of an error
 	}{
-		{awsCredentials, map[string]any{"role_arn": vouchtest.DefaultRoleARN}, "SessionToken"},
-		{awsCredentials, map[string]any{"role_arn": vouchtest.DefaultRoleARN + "-unknown"}, ""},
+		{awsCredentials, map[string]any{"role_arn": ststest.RoleARN}, "SessionToken"},
+		{awsCredentials, map[string]any{"role_arn": ststest.RoleARN + "-unknown"}, ""},
 		{"get-github-token", map[string]any{"owner": "acme", "repositories": []string{"web"}}, "token"},
 		{"get-github-token", map[string]any{"owner": "nobody-connected"}, ""},
 	} {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/mcptest"
-	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -92,7 +92,7 @@ const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","i
 var (
 	listRequest = request{method: "tools/list", body: `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{` + meta + `}}`}
 	awsRequest  = request{method: "tools/call", name: awsCredentials, body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` +
-		awsCredentials + `","arguments":{"role_arn":"` + vouchtest.DefaultRoleARN + `"},` + meta + `}}`}
+		awsCredentials + `","arguments":{"role_arn":"` + ststest.RoleARN + `"},` + meta + `}}`}
 )
 
 // clients share their connections, as the network in front of a Worker does.

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"mcp-credential-broker/broker/mcptest"
-	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -47,7 +47,7 @@ func runDemo(ctx context.Context) error {
 		return err
 	}
 	calls := []*mcp.CallToolParams{
-		{Name: "get-aws-credentials", Arguments: map[string]any{"role_arn": vouchtest.DefaultRoleARN}},
+		{Name: "get-aws-credentials", Arguments: map[string]any{"role_arn": ststest.RoleARN}},
 		{Name: "get-github-token", Arguments: map[string]any{"owner": "acme", "repositories": []string{"web"}}},
 		{Name: "get-ssh-certificate", Arguments: map[string]any{"public_key": publicKey}},
 	}

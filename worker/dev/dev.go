@@ -8,7 +8,7 @@ import (
 	"strconv"
 
 	"mcp-credential-broker/broker/mcptest"
-	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 	"mcp-credential-broker/worker/policyfile"
 	"mcp-credential-broker/worker/stack"
 )
@@ -39,7 +39,7 @@ func runDev(ctx context.Context) error {
 			return fmt.Errorf("the sign-in that was to bring a token for you failed: %w", err)
 		}
 	}
-	fmt.Printf(devText, s.MCP, token, s.VouchURL, s.STSURL, vouchtest.DefaultRoleARN)
+	fmt.Printf(devText, s.MCP, token, s.VouchURL, s.STSURL, ststest.RoleARN)
 	select {
 	case <-ctx.Done():
 		fmt.Println("\nStopping.")

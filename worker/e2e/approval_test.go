@@ -14,6 +14,7 @@ import (
 	"mcp-credential-broker/broker/age/agetest"
 	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -25,7 +26,7 @@ var carol = vouchtest.Person{Subject: "0192f0c1-7a6b-7d30-9c11-ca701ca701ca", Em
 // approvalPolicy wants an approval for the AWS role, which members describe.
 func approvalPolicy(members string) map[string]string {
 	return map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [
-		{"id": "ops-change", "allow": {"aws": ["` + vouchtest.DefaultRoleARN + `"]}, ` + members + `},
+		{"id": "ops-change", "allow": {"aws": ["` + ststest.RoleARN + `"]}, ` + members + `},
 		{"id": "everyone", "allow": {"github": ["acme/*"], "ssh": true}}]}`}
 }
 
@@ -42,7 +43,7 @@ func startApproval(t *testing.T, members string) (s *stack.Stack, token string, 
 }
 
 func awsArguments(more ...string) map[string]any {
-	arguments := map[string]any{"role_arn": vouchtest.DefaultRoleARN, "duration_seconds": 900, "purpose": "mend the site"}
+	arguments := map[string]any{"role_arn": ststest.RoleARN, "duration_seconds": 900, "purpose": "mend the site"}
 	for i := 0; i < len(more); i += 2 {
 		arguments[more[i]] = more[i+1]
 	}
@@ -283,7 +284,7 @@ func TestRelayModeSealsAndApprovesNothing(t *testing.T) {
 	recipient := identity.Recipient().String()
 	printed := &output{}
 	s := start(t, stack.Config{Worker: stack.WorkerConfig{Output: printed, Vars: map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [
-		{"id": "touch", "allow": {"aws": ["` + vouchtest.DefaultRoleARN + `"]}, "approve": "touch"},
+		{"id": "touch", "allow": {"aws": ["` + ststest.RoleARN + `"]}, "approve": "touch"},
 		{"id": "ask", "allow": {"ssh": true}, "approve": "ask", "delivery": "sealed"},
 		{"id": "sealed", "allow": {"github": ["acme/*"]}, "delivery": "sealed", "recipients": ["` + recipient + `"]}]}`}}})
 	token := s.Token()
@@ -475,7 +476,7 @@ func TestRealClientsApprove(t *testing.T) {
 				}
 			}
 			for _, question := range report.Asked {
-				if !strings.Contains(question, vouchtest.DefaultRoleARN) || !strings.Contains(question, "mend the site") {
+				if !strings.Contains(question, ststest.RoleARN) || !strings.Contains(question, "mend the site") {
 					t.Errorf("the person was asked %q", question)
 				}
 			}

@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -231,7 +232,7 @@ var goodCalls = []struct {
 	tool      string
 	arguments map[string]any
 }{
-	{"get-aws-credentials", map[string]any{"role_arn": vouchtest.DefaultRoleARN, "duration_seconds": 900}},
+	{"get-aws-credentials", map[string]any{"role_arn": ststest.RoleARN, "duration_seconds": 900}},
 	{"get-github-token", map[string]any{"owner": "acme", "repositories": []string{"web"}}},
 	{"get-ssh-certificate", map[string]any{"public_key": publicKey}},
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/fault"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -39,7 +39,7 @@ func memory(t *testing.T, s *stack.Stack) (current, retiring int) {
 // slow makes every credential call wait at Vouch.
 func slow(t *testing.T, s *stack.Stack, d time.Duration) {
 	t.Helper()
-	if err := s.Vouch.SetFault(vouchtest.Fault{Path: "/v1/credentials/*", Kind: vouchtest.FaultSlow, Delay: d}); err != nil {
+	if err := s.Vouch.SetFault(fault.Fault{Path: "/v1/credentials/*", Kind: fault.Slow, Delay: d}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Vouch.ClearFaults)
@@ -269,7 +269,7 @@ func TestHangUpBeforeMinting(t *testing.T) {
 	config := faults
 	config.Worker.Output = printed
 	s := start(t, config)
-	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathJWKS, Kind: vouchtest.FaultSlow, Delay: time.Second}); err != nil {
+	if err := s.Vouch.SetFault(fault.Fault{Path: pathJWKS, Kind: fault.Slow, Delay: time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	headers := []string{jsonType, "Authorization: Bearer " + s.Token(), modern, "Mcp-Method: tools/call", "Mcp-Name: get-github-token"}
@@ -330,7 +330,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 // keys are slow to come, neither wait for each other's fetch nor fail.
 func TestColdIsolate(t *testing.T) {
 	s := start(t, faults)
-	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathJWKS, Kind: vouchtest.FaultSlow, Delay: 300 * time.Millisecond}); err != nil {
+	if err := s.Vouch.SetFault(fault.Fault{Path: pathJWKS, Kind: fault.Slow, Delay: 300 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	token := s.Token()

@@ -10,6 +10,8 @@ import (
 	"mcp-credential-broker/broker/age/agetest"
 	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/fault"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -69,10 +71,10 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	for _, r := range s.STS.Requests("/") {
 		secrets = append(secrets, string(r.Body), webIdentityToken(t, string(r.Body)))
 	}
-	for _, kind := range []vouchtest.FaultKind{vouchtest.FaultStatus, vouchtest.FaultGarbage, vouchtest.FaultCut, vouchtest.FaultText401, vouchtest.FaultContentType} {
-		for _, tap := range []*vouchtest.Tap{s.Vouch.Tap, s.STS.Tap} {
+	for _, kind := range []fault.Kind{fault.Status, fault.Garbage, fault.Cut, fault.Text401, fault.ContentType} {
+		for _, tap := range []*fault.Tap{s.Vouch.Tap, s.STS.Tap} {
 			path := map[bool]string{true: "/", false: "/v1/*"}[tap == s.STS.Tap]
-			if err := tap.SetFault(vouchtest.Fault{Path: path, Kind: kind}); err != nil {
+			if err := tap.SetFault(fault.Fault{Path: path, Kind: kind}); err != nil {
 				t.Fatal(err)
 			}
 			for _, call := range goodCalls {
@@ -94,7 +96,7 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	callTool(t, s, token, "get-github-token", map[string]any{"owner": privateKey, "repositories": []string{privateKey}})
 	calls += 4
 	for _, argument := range []string{"seal_to", "purpose", "format", "approval", ageIdentity} {
-		_, e := callTool(t, s, token, "get-aws-credentials", map[string]any{"role_arn": vouchtest.DefaultRoleARN, argument: ageIdentity})
+		_, e := callTool(t, s, token, "get-aws-credentials", map[string]any{"role_arn": ststest.RoleARN, argument: ageIdentity})
 		if e != nil && strings.Contains(strings.ToUpper(e.Error), ageIdentity[20:]) || e == nil && argument != "approval" { // no rule asks for one here
 			t.Errorf("a secret age key as %.8s: %+v", argument, e)
 		}
@@ -136,7 +138,7 @@ func TestSignInPrintsNothingSecret(t *testing.T) {
 	}
 	secrets := []string{token}
 	link := wantedLink(t, s, token, goodCalls[0].arguments)
-	if err := s.Vouch.SetFault(vouchtest.Fault{Path: "/oauth/revoke", Kind: vouchtest.FaultStatus, Times: 1}); err != nil {
+	if err := s.Vouch.SetFault(fault.Fault{Path: "/oauth/revoke", Kind: fault.Status, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
 	approved := maps.Clone(goodCalls[0].arguments)

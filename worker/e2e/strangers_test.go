@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/fault"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -175,7 +175,7 @@ func TestStalledBodies(t *testing.T) {
 func TestOneAddressLeavesRoom(t *testing.T) {
 	s := start(t, faults)
 	token := "Authorization: Bearer " + s.Token()
-	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathGitHub, Kind: vouchtest.FaultHang}); err != nil {
+	if err := s.Vouch.SetFault(fault.Fault{Path: pathGitHub, Kind: fault.Hang}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Vouch.ClearFaults)
@@ -200,7 +200,7 @@ func TestCallsThatWait(t *testing.T) {
 	const most = 512
 	s := start(t, faults)
 	token := "Authorization: Bearer " + s.Token()
-	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathGitHub, Kind: vouchtest.FaultHang}); err != nil {
+	if err := s.Vouch.SetFault(fault.Fault{Path: pathGitHub, Kind: fault.Hang}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Vouch.ClearFaults)
@@ -221,7 +221,7 @@ func TestCallsThatWait(t *testing.T) {
 // addresses, with or without the header of those who call, leave room for calls.
 func TestStrangersLeaveRoom(t *testing.T) {
 	s := start(t, faults)
-	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathSSH, Kind: vouchtest.FaultHang}); err != nil {
+	if err := s.Vouch.SetFault(fault.Fault{Path: pathSSH, Kind: fault.Hang}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Vouch.ClearFaults)
@@ -247,7 +247,7 @@ func strangersWait(s *stack.Stack, address, header string) string {
 // others, who want to sign in.
 func TestOneStrangerLeavesRoom(t *testing.T) {
 	s := start(t, faults)
-	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathSSH, Kind: vouchtest.FaultHang}); err != nil {
+	if err := s.Vouch.SetFault(fault.Fault{Path: pathSSH, Kind: fault.Hang}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Vouch.ClearFaults)

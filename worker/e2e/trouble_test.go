@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/fault"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -21,21 +22,20 @@ const (
 func TestUpstreamTrouble(t *testing.T) {
 	s := start(t, stack.Config{})
 	token := s.Token()
-	type fault = vouchtest.Fault
 	tests := []struct {
 		name   string
-		fault  fault
+		fault  fault.Fault
 		status int
 		says   string
 	}{
-		{"500", fault{Kind: vouchtest.FaultStatus}, 500, "failed (status 500); try again"},
-		{"rate limited", fault{Kind: vouchtest.FaultRateLimited, RetryAfter: 9}, 429, "try again in "},
-		{"rate limited until a date", fault{Kind: vouchtest.FaultRateLimited, RetryAfter: 9, RetryAtDate: true}, 429, "try again in "},
-		{"cut off", fault{Kind: vouchtest.FaultCut}, 502, "could not be reached"},
-		{"garbage", fault{Kind: vouchtest.FaultGarbage}, 502, "could not be used"},
-		{"huge", fault{Kind: vouchtest.FaultHuge}, 502, "could not be used"},
-		{"empty", fault{Kind: vouchtest.FaultEmpty}, 502, "could not be used"},
-		{"redirect", fault{Kind: vouchtest.FaultRedirect}, 502, "redirect"},
+		{"500", fault.Fault{Kind: fault.Status}, 500, "failed (status 500); try again"},
+		{"rate limited", fault.Fault{Kind: fault.RateLimited, RetryAfter: 9}, 429, "try again in "},
+		{"rate limited until a date", fault.Fault{Kind: fault.RateLimited, RetryAfter: 9, RetryAtDate: true}, 429, "try again in "},
+		{"cut off", fault.Fault{Kind: fault.Cut}, 502, "could not be reached"},
+		{"garbage", fault.Fault{Kind: fault.Garbage}, 502, "could not be used"},
+		{"huge", fault.Fault{Kind: fault.Huge}, 502, "could not be used"},
+		{"empty", fault.Fault{Kind: fault.Empty}, 502, "could not be used"},
+		{"redirect", fault.Fault{Kind: fault.Redirect}, 502, "redirect"},
 	}
 	for _, tt := range tests {
 		for _, call := range goodCalls {
@@ -57,7 +57,7 @@ func TestUpstreamTrouble(t *testing.T) {
 	}
 }
 
-func expectTrouble(t *testing.T, s *stack.Stack, at *vouchtest.Tap, f vouchtest.Fault, token, tool string, arguments any, status int, who, says string) {
+func expectTrouble(t *testing.T, s *stack.Stack, at *fault.Tap, f fault.Fault, token, tool string, arguments any, status int, who, says string) {
 	t.Helper()
 	if err := at.SetFault(f); err != nil {
 		t.Fatal(err)
@@ -79,12 +79,12 @@ func TestSlowUpstream(t *testing.T) {
 	token := s.Token()
 	tests := []struct {
 		name       string
-		vouch, sts vouchtest.Fault
+		vouch, sts fault.Fault
 	}{
-		{"Vouch hangs", vouchtest.Fault{Path: "/v1/credentials/*", Kind: vouchtest.FaultHang}, vouchtest.Fault{}},
-		{"STS hangs", vouchtest.Fault{}, vouchtest.Fault{Path: "/", Kind: vouchtest.FaultHang}},
-		{"both are slow", vouchtest.Fault{Path: "/v1/credentials/*", Kind: vouchtest.FaultSlow, Delay: 7 * time.Second},
-			vouchtest.Fault{Path: "/", Kind: vouchtest.FaultHang}},
+		{"Vouch hangs", fault.Fault{Path: "/v1/credentials/*", Kind: fault.Hang}, fault.Fault{}},
+		{"STS hangs", fault.Fault{}, fault.Fault{Path: "/", Kind: fault.Hang}},
+		{"both are slow", fault.Fault{Path: "/v1/credentials/*", Kind: fault.Slow, Delay: 7 * time.Second},
+			fault.Fault{Path: "/", Kind: fault.Hang}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestVouchRefuses(t *testing.T) {
 		t.Run(tt.code, func(t *testing.T) {
 			for _, call := range goodCalls {
 				if call.tool == tt.tool {
-					f := vouchtest.Fault{Path: tt.path, Kind: vouchtest.FaultStatus, Status: tt.status, Code: tt.code}
+					f := fault.Fault{Path: tt.path, Kind: fault.Status, Status: tt.status, Code: tt.code}
 					expectTrouble(t, s, s.Vouch.Tap, f, s.Token(), call.tool, call.arguments, tt.status, "", tt.says)
 				}
 			}
@@ -191,7 +191,7 @@ func TestKeyRotation(t *testing.T) {
 // send a person to sign in again.
 func TestVouchDown(t *testing.T) {
 	s := start(t, stack.Config{})
-	if err := s.Vouch.SetFault(vouchtest.Fault{Path: pathJWKS, Kind: vouchtest.FaultStatus}); err != nil {
+	if err := s.Vouch.SetFault(fault.Fault{Path: pathJWKS, Kind: fault.Status}); err != nil {
 		t.Fatal(err)
 	}
 	a := send(t, "POST", s.MCP, ping, jsonType, "Authorization: Bearer "+s.Token())

@@ -9,14 +9,14 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"mcp-credential-broker/broker/mcptest"
-	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/ststest"
 	"mcp-credential-broker/worker/stack"
 )
 
 const writeTool = "get-aws-write-credentials"
 
 // writeArguments ask for more than a profile or rule need say.
-var writeArguments = map[string]any{"role_arn": vouchtest.DefaultRoleARN, "duration_seconds": 900}
+var writeArguments = map[string]any{"role_arn": ststest.RoleARN, "duration_seconds": 900}
 
 // sessions are the policies that the sessions of a stack were narrowed with so far.
 func sessions(t *testing.T, s *stack.Stack) (narrowed []string) {

@@ -13,6 +13,7 @@ import (
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/fault"
 	"mcp-credential-broker/worker/settings"
 )
 
@@ -114,7 +115,7 @@ func (o *office) silent(err error) {
 func (o *office) toldMore() bool { return strings.Count(o.out.String(), "\n") > 1 }
 
 // sent returns the last registration that Vouch received, and how it came.
-func (o *office) sent() (metadata, vouchtest.Received) {
+func (o *office) sent() (metadata, fault.Received) {
 	o.t.Helper()
 	path := "/oauth/register"
 	if r := o.kept(); r.ClientID != "" && o.vouch.Vouch.Count(path+"/"+r.ClientID) > 0 {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/fault"
 )
 
 func TestRegisterFirst(t *testing.T) {
@@ -107,7 +107,7 @@ func TestRotateCarriesOn(t *testing.T) {
 	o := newOffice(t)
 	o.must(o.register)
 	old := o.kept()
-	if err := o.vouch.Vouch.SetFault(vouchtest.Fault{Path: "/oauth/register*", Kind: vouchtest.FaultStatus, Times: 1}); err != nil {
+	if err := o.vouch.Vouch.SetFault(fault.Fault{Path: "/oauth/register*", Kind: fault.Status, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.run(o.rotate); err == nil {
@@ -274,7 +274,7 @@ func TestOlderFileIsAdopted(t *testing.T) {
 // Until Vouch has answered once there is nothing to push aside.
 func TestAudienceMayChangeBeforeTheFirstAnswer(t *testing.T) {
 	o := newOffice(t)
-	if err := o.vouch.Vouch.SetFault(vouchtest.Fault{Path: "/oauth/register", Kind: vouchtest.FaultStatus, Times: 1}); err != nil {
+	if err := o.vouch.Vouch.SetFault(fault.Fault{Path: "/oauth/register", Kind: fault.Status, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.run(o.register); err == nil {

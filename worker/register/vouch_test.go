@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"mcp-credential-broker/broker/secret"
-	"mcp-credential-broker/broker/vouchtest"
+	"mcp-credential-broker/broker/vouchtest/fault"
 )
 
 // Each failure is one sentence that says what to do, keeps the key for the next
@@ -19,21 +19,21 @@ import (
 func TestRegisterWhenVouchFails(t *testing.T) {
 	tests := []struct {
 		name  string
-		fault vouchtest.Fault
+		fault fault.Fault
 		want  string
 	}{
-		{"server error", vouchtest.Fault{Kind: vouchtest.FaultStatus, Status: 500}, "status 500"},
-		{"refused metadata", vouchtest.Fault{Kind: vouchtest.FaultStatus, Status: 400, Code: "invalid_redirect_uri"}, "(invalid_redirect_uri)"},
-		{"strange code", vouchtest.Fault{Kind: vouchtest.FaultStatus, Status: 400, Code: "\x1b[31m"}, "refused the registration:"},
-		{"not found", vouchtest.Fault{Kind: vouchtest.FaultStatus, Status: 404}, "status 404"},
-		{"unauthorized", vouchtest.Fault{Kind: vouchtest.FaultText401}, "status 401"},
-		{"rate limit", vouchtest.Fault{Kind: vouchtest.FaultRateLimited, RetryAfter: 9}, "in 9 seconds"},
-		{"rate limit with a date", vouchtest.Fault{Kind: vouchtest.FaultRateLimited, RetryAtDate: true}, "in a minute"},
-		{"redirect", vouchtest.Fault{Kind: vouchtest.FaultRedirect}, "redirect"},
-		{"garbage", vouchtest.Fault{Kind: vouchtest.FaultGarbage}, "VOUCH_ISSUER"},
-		{"huge", vouchtest.Fault{Kind: vouchtest.FaultHuge}, "VOUCH_ISSUER"},
-		{"empty", vouchtest.Fault{Kind: vouchtest.FaultEmpty}, "VOUCH_ISSUER"},
-		{"cut off", vouchtest.Fault{Kind: vouchtest.FaultCut}, "run this again"},
+		{"server error", fault.Fault{Kind: fault.Status, Status: 500}, "status 500"},
+		{"refused metadata", fault.Fault{Kind: fault.Status, Status: 400, Code: "invalid_redirect_uri"}, "(invalid_redirect_uri)"},
+		{"strange code", fault.Fault{Kind: fault.Status, Status: 400, Code: "\x1b[31m"}, "refused the registration:"},
+		{"not found", fault.Fault{Kind: fault.Status, Status: 404}, "status 404"},
+		{"unauthorized", fault.Fault{Kind: fault.Text401}, "status 401"},
+		{"rate limit", fault.Fault{Kind: fault.RateLimited, RetryAfter: 9}, "in 9 seconds"},
+		{"rate limit with a date", fault.Fault{Kind: fault.RateLimited, RetryAtDate: true}, "in a minute"},
+		{"redirect", fault.Fault{Kind: fault.Redirect}, "redirect"},
+		{"garbage", fault.Fault{Kind: fault.Garbage}, "VOUCH_ISSUER"},
+		{"huge", fault.Fault{Kind: fault.Huge}, "VOUCH_ISSUER"},
+		{"empty", fault.Fault{Kind: fault.Empty}, "VOUCH_ISSUER"},
+		{"cut off", fault.Fault{Kind: fault.Cut}, "run this again"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,26 +1,27 @@
-package vouchtest
+package ststest
 
 import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 )
 
 const (
-	maxEmailBytes     = 256 // of a source identity, as Vouch bounds it
-	maxSourceIdentity = 64  // as STS's model bounds it
-	minSubjectChars   = 6
-	maxSubjectChars   = 255
-	maxTags           = 50
-	maxTagKey         = 128
-	maxTagValue       = 256
-	stsClockSkew      = 5 * time.Minute
+	minSubjectChars = 6
+	maxSubjectChars = 255
+	maxTags         = 50
+	clockSkew       = 5 * time.Minute
+)
+
+var (
+	tagKeyForm   = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$`)
+	tagValueForm = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$`)
 )
 
 // identity is what STS reads of a web identity token. The times are integers:
@@ -41,40 +42,39 @@ type tagClaim struct {
 	Transitive []string            `json:"transitive_tag_keys"`
 }
 
-func invalidToken(why string) *stsError {
-	return &stsError{http.StatusBadRequest, "InvalidIdentityToken", why}
+func invalidToken(why string) *refusal {
+	return &refusal{http.StatusBadRequest, "InvalidIdentityToken", why}
 }
 
-// identify verifies a web identity token with the keys in Vouch's JWKS.
-func (s *STS) identify(token string) (*identity, *stsError) {
+// identify verifies a web identity token with the provider's keys.
+func (s *STS) identify(token string) (*identity, *refusal) {
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{"RS256", "ES256"}), jwt.WithStrictDecoding(),
 		jwt.WithJSONNumber(), jwt.WithoutClaimsValidation(), // the reasons matter here
 	)
 	claims := jwt.MapClaims{}
-	if _, err := parser.ParseWithClaims(token, claims, s.vouch.keys.public); err != nil {
+	if _, err := parser.ParseWithClaims(token, claims, s.key); err != nil {
 		return nil, invalidToken("The web identity token could not be verified.")
 	}
 	who, err := readIdentity(claims)
 	now := s.now()
-	issuer := s.vouch.options.Issuer
 	switch {
 	case err != nil:
 		return nil, invalidToken("A claim of the web identity token has the wrong type.")
-	case who.Issuer != issuer:
+	case who.Issuer != s.issuer:
 		return nil, invalidToken("No OpenIDConnect provider found in your account for the issuer.")
-	case who.Audience != issuer:
+	case who.Audience != s.issuer:
 		return nil, invalidToken("Incorrect token audience")
 	case who.Expires == 0 || who.IssuedAt == 0:
 		return nil, invalidToken("Missing a required claim: exp or iat")
 	case utf8.RuneCountInString(who.Subject) < minSubjectChars || utf8.RuneCountInString(who.Subject) > maxSubjectChars:
 		return nil, invalidToken("The sub of the web identity token is invalid.")
-	case time.Unix(who.IssuedAt, 0).After(now.Add(stsClockSkew)):
+	case time.Unix(who.IssuedAt, 0).After(now.Add(clockSkew)):
 		return nil, invalidToken("The web identity token is from the future.")
 	case !time.Unix(who.Expires, 0).After(now):
-		return nil, &stsError{http.StatusBadRequest, "ExpiredTokenException", "Token expired"}
+		return nil, &refusal{http.StatusBadRequest, "ExpiredTokenException", "Token expired"}
 	case !who.fitsSession():
-		return nil, &stsError{http.StatusForbidden, "IDPRejectedClaim", "The source identity or a tag is invalid."}
+		return nil, &refusal{http.StatusForbidden, "IDPRejectedClaim", "The source identity or a tag is invalid."}
 	}
 	return who, nil
 }
@@ -91,26 +91,10 @@ func readIdentity(claims jwt.MapClaims) (*identity, error) {
 	return who, nil
 }
 
-// public returns the published key that a token names, if its algorithm is that
-// key's.
-func (k *signingKeys) public(t *jwt.Token) (any, error) {
-	if t.Header["kid"] == k.ecID && t.Method.Alg() == "ES256" {
-		return &k.ec.PublicKey, nil
-	}
-	key, id, err := rsaKey()
-	if err != nil {
-		return nil, err
-	}
-	if t.Header["kid"] != id || t.Method.Alg() != "RS256" {
-		return nil, jwt.ErrTokenUnverifiable
-	}
-	return &key.PublicKey, nil
-}
-
 // fitsSession reports whether the source identity and the session tags keep
 // AWS's rules.
 func (i *identity) fitsSession() bool {
-	if i.SourceIdentity != nil && !fitsSourceIdentity(*i.SourceIdentity, maxSourceIdentity) {
+	if i.SourceIdentity != nil && !nameForm.MatchString(*i.SourceIdentity) {
 		return false
 	}
 	if i.Tags == nil {
@@ -122,8 +106,7 @@ func (i *identity) fitsSession() bool {
 	seen := map[string]bool{}
 	for key, values := range i.Tags.Principal {
 		folded := strings.ToLower(key)
-		if key == "" || utf8.RuneCountInString(key) > maxTagKey || !isTagText(key) || seen[folded] ||
-			len(values) != 1 || !fitsTagValue(values[0]) {
+		if !tagKeyForm.MatchString(key) || seen[folded] || len(values) != 1 || !tagValueForm.MatchString(values[0]) {
 			return false
 		}
 		seen[folded] = true
@@ -134,23 +117,4 @@ func (i *identity) fitsSession() bool {
 		}
 	}
 	return true
-}
-
-func fitsSourceIdentity(s string, most int) bool {
-	return len(s) >= minSessionName && len(s) <= most && isNameText(s)
-}
-
-func fitsTagValue(s string) bool {
-	return utf8.RuneCountInString(s) <= maxTagValue && isTagText(s)
-}
-
-// isTagText reports whether s has only the characters of
-// [\p{L}\p{Z}\p{N}_.:/=+\-@].
-func isTagText(s string) bool {
-	for _, c := range s {
-		if !unicode.In(c, unicode.L, unicode.Z, unicode.N) && !strings.ContainsRune("_.:/=+-@", c) {
-			return false
-		}
-	}
-	return utf8.ValidString(s)
 }

@@ -1,9 +1,12 @@
-package vouchtest
+// Package fault stands in front of a server of the tests: it remembers what came in,
+// and spoils answers on demand. It knows no server's routes and no server's forms.
+package fault
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,29 +15,29 @@ import (
 
 const (
 	hugeBytes      = 10 << 20
-	faultRetry     = 7 // seconds in Retry-After, unless the fault names some
-	signatureText  = "signature verification failed"
+	faultRetry     = 7                               // seconds in Retry-After, unless the fault names some
+	signatureText  = "signature verification failed" // Vouch's
 	garbageBody    = "\x00\xff\xfe{\"token\": <not json, not xml> \x80"
 	maxFaultStatus = 599
 )
 
-// A FaultKind is a way to spoil an answer.
-type FaultKind string
+// A Kind is a way to spoil an answer.
+type Kind string
 
 // The kinds of faults. Those marked "minted" do the request's work first, so
 // that a credential exists which the client never gets.
 const (
-	FaultStatus      FaultKind = "status"       // Status (500 if 0) and Code in the server's own form
-	FaultRateLimited FaultKind = "rate-limited" // 429 with Retry-After in seconds, or as a date
-	FaultSlow        FaultKind = "slow"         // the right answer, Delay later; minted at the end
-	FaultHang        FaultKind = "hang"         // no answer until the client goes or faults are cleared
-	FaultCut         FaultKind = "cut"          // the connection breaks in mid-body; minted
-	FaultGarbage     FaultKind = "garbage"      // 200 with a body in no known format
-	FaultHuge        FaultKind = "huge"         // 200 with a JSON body of 10 MiB
-	FaultRedirect    FaultKind = "redirect"     // 307 to /-/trap
-	FaultEmpty       FaultKind = "empty"        // 200 without a body
-	FaultContentType FaultKind = "content-type" // the right body as text/html; minted
-	FaultText401     FaultKind = "text-401"     // 401 text/plain, Vouch's signature refusal
+	Status      Kind = "status"       // Status (500 if 0) and Code in the server's own form
+	RateLimited Kind = "rate-limited" // 429 with Retry-After in seconds, or as a date
+	Slow        Kind = "slow"         // the right answer, Delay later; minted at the end
+	Hang        Kind = "hang"         // no answer until the client goes or faults are cleared
+	Cut         Kind = "cut"          // the connection breaks in mid-body; minted
+	Garbage     Kind = "garbage"      // 200 with a body in no known format
+	Huge        Kind = "huge"         // 200 with a JSON body of 10 MiB
+	Redirect    Kind = "redirect"     // 307 to /-/trap
+	Empty       Kind = "empty"        // 200 without a body
+	ContentType Kind = "content-type" // the right body as text/html; minted
+	Text401     Kind = "text-401"     // 401 text/plain, Vouch's signature refusal
 )
 
 // A Fault spoils the answers of a path.
@@ -42,17 +45,17 @@ type Fault struct {
 	// Path is the request path, or a prefix of it followed by "*". An exact
 	// path comes before a prefix, and a longer prefix before a shorter one.
 	Path string
-	Kind FaultKind
+	Kind Kind
 	// Times is how many requests meet the fault; 0 means until cleared.
 	Times int
-	// Status and Code shape FaultStatus.
+	// Status and Code shape Status.
 	Status int
 	Code   string
-	// RetryAfter is the wait of FaultRateLimited in seconds; 0 means 7.
+	// RetryAfter is the wait of RateLimited in seconds; 0 means 7.
 	RetryAfter int
 	// RetryAtDate sends that wait as an HTTP date.
 	RetryAtDate bool
-	// Delay is how late FaultSlow is.
+	// Delay is how late Slow is.
 	Delay time.Duration
 }
 
@@ -69,8 +72,8 @@ func (f *Fault) check() error {
 		return fmt.Errorf("%w: status %d", errFault, f.Status)
 	}
 	switch f.Kind {
-	case FaultStatus, FaultRateLimited, FaultSlow, FaultHang, FaultCut, FaultGarbage,
-		FaultHuge, FaultRedirect, FaultEmpty, FaultContentType, FaultText401:
+	case Status, RateLimited, Slow, Hang, Cut, Garbage,
+		Huge, Redirect, Empty, ContentType, Text401:
 		return nil
 	}
 	return fmt.Errorf("%w: kind %q is unknown", errFault, f.Kind)
@@ -124,23 +127,23 @@ func (t *Tap) takeFault(path string) (*Fault, <-chan struct{}) {
 func (t *Tap) disturb(w http.ResponseWriter, r *http.Request) {
 	f, cleared := t.takeFault(r.URL.Path)
 	if f == nil {
-		t.options.next.ServeHTTP(w, r)
+		t.next.ServeHTTP(w, r)
 		return
 	}
 	switch f.Kind {
-	case FaultSlow:
+	case Slow:
 		if waitFor(r, f.Delay, cleared) {
-			t.options.next.ServeHTTP(w, r)
+			t.next.ServeHTTP(w, r)
 		}
-	case FaultHang:
+	case Hang:
 		select {
 		case <-r.Context().Done():
 		case <-cleared:
 		}
 		panic(http.ErrAbortHandler) // closes the connection without an answer
-	case FaultCut:
+	case Cut:
 		cut(w, t.answer(r))
-	case FaultContentType:
+	case ContentType:
 		a := t.answer(r)
 		a.header.Set(contentTypeField, "text/html; charset=utf-8")
 		a.copyTo(w)
@@ -167,13 +170,13 @@ func waitFor(r *http.Request, d time.Duration, cleared <-chan struct{}) bool {
 func (t *Tap) spoil(w http.ResponseWriter, r *http.Request, f *Fault) {
 	h := w.Header()
 	switch f.Kind {
-	case FaultStatus:
+	case Status:
 		status := f.Status
 		if status == 0 {
 			status = http.StatusInternalServerError
 		}
-		t.options.fail(w, r, status, f.Code)
-	case FaultRateLimited:
+		t.fail(w, r, status, f.Code)
+	case RateLimited:
 		seconds := f.RetryAfter
 		if seconds == 0 {
 			seconds = faultRetry
@@ -185,18 +188,18 @@ func (t *Tap) spoil(w http.ResponseWriter, r *http.Request, f *Fault) {
 		}
 		h.Set("Retry-After", wait)
 		writeText(w, http.StatusTooManyRequests, "Too Many Requests")
-	case FaultGarbage:
+	case Garbage:
 		h.Set(contentTypeField, contentTypeJSON)
 		_, _ = w.Write([]byte(garbageBody))
-	case FaultHuge:
+	case Huge:
 		writeHuge(w)
-	case FaultRedirect:
+	case Redirect:
 		h.Set("Location", trapPath)
 		w.WriteHeader(http.StatusTemporaryRedirect)
-	case FaultEmpty:
+	case Empty:
 		h.Set(contentTypeField, contentTypeJSON)
 		w.WriteHeader(http.StatusOK)
-	case FaultText401:
+	case Text401:
 		writeText(w, http.StatusUnauthorized, signatureText)
 	}
 }
@@ -224,6 +227,12 @@ func cut(w http.ResponseWriter, a *answer) {
 	panic(http.ErrAbortHandler)
 }
 
+func writeText(w http.ResponseWriter, status int, body string) {
+	w.Header().Set(contentTypeField, "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // the client may have gone
+}
+
 // An answer is a response kept in memory.
 type answer struct {
 	header http.Header
@@ -234,7 +243,7 @@ type answer struct {
 // answer lets the server do the request's work.
 func (t *Tap) answer(r *http.Request) *answer {
 	a := &answer{header: http.Header{}, status: http.StatusOK}
-	t.options.next.ServeHTTP(a, r)
+	t.next.ServeHTTP(a, r)
 	return a
 }
 

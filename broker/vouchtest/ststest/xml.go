@@ -1,14 +1,15 @@
-package vouchtest
+package ststest
 
 import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/xml"
+	"fmt"
 	"net/http"
 	"time"
 )
 
-const stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
+const namespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 type assumedXML struct {
 	XMLName   xml.Name  `xml:"AssumeRoleWithWebIdentityResponse"`
@@ -42,7 +43,8 @@ type errorXML struct {
 
 // writeAssumed answers with fresh credentials. The access key id has AWS's form;
 // none of the three opens anything.
-func writeAssumed(w http.ResponseWriter, requestID string, a *assumed) {
+func writeAssumed(w http.ResponseWriter, a *assumed) {
+	requestID := newRequestID()
 	result := resultXML{
 		AccessKeyID:      "ASIA" + rand.Text()[:16],
 		SecretAccessKey:  randomBase64(30),
@@ -58,16 +60,17 @@ func writeAssumed(w http.ResponseWriter, requestID string, a *assumed) {
 	if a.identity.SourceIdentity != nil {
 		result.SourceIdentity = *a.identity.SourceIdentity
 	}
-	writeXML(w, http.StatusOK, requestID, assumedXML{Namespace: stsNamespace, Result: result, RequestID: requestID})
+	writeXML(w, http.StatusOK, requestID, assumedXML{Namespace: namespace, Result: result, RequestID: requestID})
 }
 
-func writeSTSError(w http.ResponseWriter, requestID string, e stsError) {
+func writeRefusal(w http.ResponseWriter, e refusal) {
+	requestID := newRequestID()
 	kind := "Sender"
 	if e.Status >= http.StatusInternalServerError {
 		kind = "Receiver"
 	}
 	writeXML(w, e.Status, requestID, errorXML{
-		Namespace: stsNamespace, Type: kind, Code: e.Code, Message: e.Message, RequestID: requestID,
+		Namespace: namespace, Type: kind, Code: e.Code, Message: e.Message, RequestID: requestID,
 	})
 }
 
@@ -77,10 +80,18 @@ func writeXML(w http.ResponseWriter, status int, requestID string, document any)
 		http.Error(w, "the answer could not be encoded", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set(contentTypeField, "text/xml")
+	w.Header().Set("Content-Type", "text/xml")
 	w.Header().Set("x-amzn-RequestId", requestID)
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // the client may have gone
+}
+
+// newRequestID returns a UUID of version 4.
+func newRequestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: it ends the program instead
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // randomBase64 returns text with the slashes and plus signs that real

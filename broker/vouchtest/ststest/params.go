@@ -1,9 +1,10 @@
-package vouchtest
+package ststest
 
 import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -15,14 +16,18 @@ const (
 	maxDuration     = 43200
 	maxRoleDuration = 3600 // of the one role
 	minARNBytes     = 20
-	minSessionName  = 2
-	maxSessionName  = 64
+	maxARNBytes     = 2048
 	minTokenBytes   = 4
 	maxTokenBytes   = 20000
 	maxPolicyChars  = 2048
 	maxPolicyARNs   = 10
 	maxSessionToken = 4096
 	percent         = 100
+)
+
+var (
+	nameForm  = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`) // of sessions and source identities
+	printable = regexp.MustCompile(`^[!-~]+$`)
 )
 
 // parameters are the checked parameters of a request.
@@ -37,21 +42,21 @@ type parameters struct {
 // readParameters checks every parameter against its constraint. Parameters of
 // other actions are refused: tags and source identity of a web identity come
 // from its token alone.
-func readParameters(form url.Values) (*parameters, *stsError) {
+func readParameters(form url.Values) (*parameters, *refusal) {
 	for name, values := range form {
 		switch {
 		case len(values) != 1:
 			return nil, invalidParameter(name + " is repeated")
 		case !isParameter(name):
-			return nil, invalidParameter(name + " is not a parameter of " + stsAction)
+			return nil, invalidParameter(name + " is not a parameter of " + action)
 		}
 	}
 	p := &parameters{sessionName: form.Get("RoleSessionName"), token: form.Get("WebIdentityToken")}
 	role, ok := parseRoleARN(form.Get("RoleArn"))
 	switch {
-	case !ok || len(role.text) < minARNBytes:
+	case !ok:
 		return nil, invalidParameter("RoleArn is invalid")
-	case len(p.sessionName) < minSessionName || len(p.sessionName) > maxSessionName || !isNameText(p.sessionName):
+	case !nameForm.MatchString(p.sessionName):
 		return nil, invalidParameter("RoleSessionName is invalid")
 	case len(p.token) < minTokenBytes || len(p.token) > maxTokenBytes:
 		return nil, invalidParameter("WebIdentityToken is invalid")
@@ -99,7 +104,7 @@ func policyIndex(name string) (int, bool) {
 }
 
 // readPolicies checks the session policies and returns their size together.
-func readPolicies(form url.Values, role roleARN) (chars int, refused *stsError) {
+func readPolicies(form url.Values, role roleARN) (chars int, refused *refusal) {
 	if form.Get("PolicyArns") != "" {
 		return 0, invalidParameter("PolicyArns is invalid")
 	}
@@ -111,7 +116,7 @@ func readPolicies(form url.Values, role roleARN) (chars int, refused *stsError) 
 	}
 	for n := 1; n <= members; n++ {
 		arn := form.Get("PolicyArns.member." + strconv.Itoa(n) + ".arn")
-		if len(arn) < minARNBytes || len(arn) > maxRoleARNBytes || !isPolicyARN(arn, role) {
+		if len(arn) < minARNBytes || len(arn) > maxARNBytes || !isPolicyARN(arn, role) {
 			return 0, invalidParameter("PolicyArns is invalid")
 		}
 		chars += len(arn)
@@ -124,12 +129,12 @@ func readPolicies(form url.Values, role roleARN) (chars int, refused *stsError) 
 			Statement json.RawMessage
 		}
 		if json.Unmarshal([]byte(policy), &document) != nil || len(document.Statement) == 0 {
-			return 0, &stsError{http.StatusBadRequest, "MalformedPolicyDocument", "Policy is not a policy"}
+			return 0, &refusal{http.StatusBadRequest, "MalformedPolicyDocument", "Policy is not a policy"}
 		}
 		chars += utf8.RuneCountInString(policy)
 	}
 	if chars > maxPolicyChars {
-		return 0, &stsError{http.StatusBadRequest, "PackedPolicyTooLarge", "the session policies are too large"}
+		return 0, &refusal{http.StatusBadRequest, "PackedPolicyTooLarge", "the session policies are too large"}
 	}
 	return chars, nil
 }
@@ -140,7 +145,7 @@ func isPolicyARN(arn string, role roleARN) bool {
 	head := "arn:" + role.partition + ":iam::"
 	for _, owner := range []string{"aws", role.account} {
 		if name, ok := strings.CutPrefix(arn, head+owner+":policy/"); ok {
-			return name != "" && isPath(name)
+			return printable.MatchString(name)
 		}
 	}
 	return false
@@ -154,14 +159,4 @@ func isPolicyText(policy string) bool {
 	}
 	n := utf8.RuneCountInString(policy)
 	return utf8.ValidString(policy) && n >= 1 && n <= maxPolicyChars
-}
-
-// isNameText reports whether s has only the characters of [\w+=,.@-].
-func isNameText(s string) bool {
-	for _, c := range []byte(s) {
-		if !isWord(c) && strings.IndexByte("+=,.@-", c) < 0 {
-			return false
-		}
-	}
-	return true
 }

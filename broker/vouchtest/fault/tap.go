@@ -1,4 +1,4 @@
-package vouchtest
+package fault
 
 import (
 	"bytes"
@@ -35,13 +35,14 @@ type Received struct {
 }
 
 // A Tap stands in front of a server: it remembers the last requests of every
-// path, and it spoils answers on demand. A Vouch and an STS each have one. Its own
-// path /-/trap is where the redirect fault leads; it answers 200 and is counted.
+// path, and it spoils answers on demand. Its own path /-/trap is where the redirect
+// fault leads; it answers 200 and is counted.
 //
 // The faults that break the connection panic with http.ErrAbortHandler, which a
 // server understands: a test that sets one goes through a server.
 type Tap struct {
-	options tapOptions
+	next http.Handler
+	fail func(w http.ResponseWriter, r *http.Request, status int, code string)
 
 	mu      sync.Mutex
 	counts  map[string]int
@@ -50,15 +51,12 @@ type Tap struct {
 	cleared chan struct{} // closed by ClearFaults, to end what hangs
 }
 
-type tapOptions struct {
-	next http.Handler
-	// fail writes a failure in the server's own form. A code may be empty.
-	fail func(w http.ResponseWriter, r *http.Request, status int, code string)
-}
-
-func newTap(o tapOptions) *Tap {
+// NewTap puts a tap before next. fail writes a failure in that server's own form; a
+// code may be empty.
+func NewTap(next http.Handler, fail func(w http.ResponseWriter, r *http.Request, status int, code string)) *Tap {
 	return &Tap{
-		options: o,
+		next:    next,
+		fail:    fail,
 		counts:  map[string]int{},
 		last:    map[string][]Received{},
 		faults:  map[string]*Fault{},
