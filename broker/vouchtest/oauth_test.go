@@ -109,6 +109,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 		{"no PKCE", set("code_challenge", "", "code_challenge_method", ""), true, "invalid_request"},
 		{"plain PKCE", set("code_challenge_method", "plain"), true, "invalid_request"},
 		{"PKCE without method", set("code_challenge_method", ""), true, "invalid_request"},
+		{"challenge in plain base64", set("code_challenge", strings.Repeat("+", 43)), true, "invalid_request"},
 		{"short challenge", set("code_challenge", "abc"), true, "invalid_request"},
 		{"long state", set("state", strings.Repeat("s", 513)), true, "invalid_request"},
 		{"unknown scope", set("scope", "openid admin"), true, "invalid_scope"},

@@ -1,5 +1,6 @@
-// Package fault stands in front of a server of the tests: it remembers what came in,
-// and spoils answers on demand. It knows no server's routes and no server's forms.
+// Package fault stands before a server of the tests: it remembers what came in, and
+// spoils answers on demand. It knows no server's routes and, but for the text of
+// Vouch's 401, no server's forms.
 package fault
 
 import (

@@ -192,6 +192,7 @@ func TestRefusals(t *testing.T) {
 		{"pinned to another role", good("arn:aws:iam::123456789012:role/other"), nil, "AccessDenied"},
 		{"not pinned", claim(claimRoles, nil), nil, "AccessDenied"},
 		{"unknown role", good("arn:aws:iam::123456789012:role/x"), role("arn:aws:iam::123456789012:role/x"), "AccessDenied"},
+		{"another role than the token's", good(ststest.RoleARN), role("arn:aws:iam::123456789012:role/x"), "AccessDenied"},
 		{"fixed session name", good(ststest.RoleARN), session("vouch-mcp"), "AccessDenied"},
 		{"session name in capitals", good(ststest.RoleARN), session("Alice@example.com"), "AccessDenied"},
 		{"wildcard sub", claim("sub", "alice*"), nil, "AccessDenied"},
