@@ -259,9 +259,9 @@ func TestDocumentChanges(t *testing.T) {
 // TestNames: what a client calls itself is shown and logged, and does nothing else.
 func TestNames(t *testing.T) {
 	tests := []struct{ name, in, shown, logged string }{
-		{"markup", `<script>alert("1")</script>&amp;'`, "&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;&amp;amp;&#39;", `<script>alert("1")</script>&amp;'`},
-		{"attribute", `" autofocus onfocus="x`, "&#34; autofocus onfocus=&#34;x", `" autofocus onfocus="x`},
-		{"line breaks", "a\r\nSet-Cookie: x\n{\"event\":1}\u2028b", "a Set-Cookie: x {&#34;event&#34;:1} b", `a Set-Cookie: x {"event":1} b`},
+		{"markup", `<script>alert("1")</script>&amp;'`, "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;amp;&#39;", `<script>alert("1")</script>&amp;'`},
+		{"attribute", `" autofocus onfocus="x`, "&#39; autofocus onfocus=&#39;x", `" autofocus onfocus="x`},
+		{"line breaks", "a\r\nSet-Cookie: x\n{\"event\":1}\u2028b", "a Set-Cookie: x {&#39;event&#39;:1} b", `a Set-Cookie: x {"event":1} b`},
 		{"turned writing", "Claude\u202e edualC\u200b\u2066", "Claude edualC", "Claude edualC"},
 		{"escape codes", "a\x1b[31mb\x00c\u0085d", "a [31mb c d", "a [31mb c d"},
 		{"other scripts", "Größe 日本 עברית", "Größe 日本 עברית", "Größe 日本 עברית"},

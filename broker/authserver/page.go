@@ -15,6 +15,9 @@ var scopeLabels = [...]string{
 	"<strong>SSH</strong>: certificates that log in to servers as you",
 }
 
+// inQuotes keeps a name from ending the quotes that it stands in.
+var inQuotes = strings.NewReplacer("“", "‘", "”", "’", "„", "‚", "‟", "‛", `"`, "'")
+
 // consentPage asks the person. What is certain comes first: where access goes. The
 // name is quoted and small, since anybody can use any. All that comes from the
 // client is escaped, and <bdi> keeps a name written from right to left from
@@ -24,7 +27,7 @@ func (c Config) consentPage(app *client, req *request, sealed string) string {
 	vouch := hostOf(c.VouchIssuer)
 	var b strings.Builder
 	b.WriteString("<h1>Access goes to " + page.Escape(target) + "</h1>\n")
-	b.WriteString(`<p class="small">It calls itself “<bdi>` + page.Escape(app.name) + "</bdi>”. ")
+	b.WriteString(`<p class="small">It calls itself “<bdi>` + page.Escape(inQuotes.Replace(app.name)) + "</bdi>”. ")
 	if app.host == "" {
 		b.WriteString("That name is not verified: anybody can use any.</p>\n")
 	} else {

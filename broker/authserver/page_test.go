@@ -21,6 +21,20 @@ func TestConsentPageEscapes(t *testing.T) {
 	}
 }
 
+// TestANameStaysInItsQuotes: what a client calls itself cannot end them and go on in
+// words that look like ours.
+func TestANameStaysInItsQuotes(t *testing.T) {
+	const name = "Claude”, which Example Inc. has \"checked„. Its number is “7"
+	for _, host := range []string{"", "app.example"} {
+		text := Config{}.consentPage(&client{name: name, host: host, document: host}, &request{redirectURI: "https://x.example/"}, "")
+		_, quoted, _ := strings.Cut(text, "<p class=\"small\">It calls itself “<bdi>")
+		quoted, after, _ := strings.Cut(quoted, "</bdi>”. ")
+		if quoted != "Claude’, which Example Inc. has &#39;checked‚. Its number is ‘7" || !strings.HasPrefix(after, "That name is ") {
+			t.Errorf("%q", quoted)
+		}
+	}
+}
+
 // TestApprovalPagesEscape: the same for what a call says of itself.
 func TestApprovalPagesEscape(t *testing.T) {
 	const hostile = `<b>"'&`
