@@ -190,7 +190,9 @@ func (r *xmlReader) element(depth int) *element {
 	}
 	r.expect(">")
 	r.content(e, depth)
-	r.expect("</" + name)
+	if !r.skip("</" + name) {
+		r.fail("tags that do not match") // which ones is not for the log
+	}
 	r.space()
 	r.expect(">")
 	return e
