@@ -16,7 +16,12 @@ var scopeLabels = [...]string{
 }
 
 // inQuotes keeps a name from ending the quotes that it stands in.
-var inQuotes = strings.NewReplacer("“", "‘", "”", "’", "„", "‚", "‟", "‛", `"`, "'")
+func inQuotes(r rune) rune {
+	if r == '"' || r >= '“' && r <= '‟' {
+		return '\''
+	}
+	return r
+}
 
 // consentPage asks the person. What is certain comes first: where access goes. The
 // name is quoted and small, since anybody can use any. All that comes from the
@@ -27,7 +32,7 @@ func (c Config) consentPage(app *client, req *request, sealed string) string {
 	vouch := hostOf(c.VouchIssuer)
 	var b strings.Builder
 	b.WriteString("<h1>Access goes to " + page.Escape(target) + "</h1>\n")
-	b.WriteString(`<p class="small">It calls itself “<bdi>` + page.Escape(inQuotes.Replace(app.name)) + "</bdi>”. ")
+	b.WriteString(`<p class="small">It calls itself “<bdi>` + page.Escape(strings.Map(inQuotes, app.name)) + "</bdi>”. ")
 	if app.host == "" {
 		b.WriteString("That name is not verified: anybody can use any.</p>\n")
 	} else {

@@ -29,7 +29,7 @@ func TestANameStaysInItsQuotes(t *testing.T) {
 		text := Config{}.consentPage(&client{name: name, host: host, document: host}, &request{redirectURI: "https://x.example/"}, "")
 		_, quoted, _ := strings.Cut(text, "<p class=\"small\">It calls itself “<bdi>")
 		quoted, after, _ := strings.Cut(quoted, "</bdi>”. ")
-		if quoted != "Claude’, which Example Inc. has &#39;checked‚. Its number is ‘7" || !strings.HasPrefix(after, "That name is ") {
+		if quoted != "Claude&#39;, which Example Inc. has &#39;checked&#39;. Its number is &#39;7" || !strings.HasPrefix(after, "That name is ") {
 			t.Errorf("%q", quoted)
 		}
 	}

@@ -8,7 +8,6 @@
 package vouch
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -108,7 +107,9 @@ func (c Client) GitHubToken(ctx context.Context, auth Authorization, req GitHubR
 		issued.Repositories = a.list("repositories")
 	}
 	left := a.secondsUntil(issued.ExpiresAt, c.Upstream.Now())
-	issued.ExpiresIn = cmp.Or(issued.ExpiresIn, left)
+	if issued.ExpiresIn == 0 {
+		issued.ExpiresIn = left
+	}
 	switch {
 	case !req.covers(issued.Repositories):
 		a.fail("repositories")
