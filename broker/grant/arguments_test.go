@@ -83,6 +83,56 @@ func TestInlinePolicyBeside(t *testing.T) {
 	}
 }
 
+// TestNoPolicyWidensALevel: AWS adds up what the session policies allow, the one of the
+// level and the one of the call, so that beside the former the latter may only deny.
+func TestNoPolicyWidensALevel(t *testing.T) {
+	const nothingElse = `{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "NotResource": ["arn:aws:s3:::site", "arn:aws:s3:::site/*"]}]}`
+	allowing := []string{
+		`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}`,
+		`{"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}`,
+		`{"Statement": {"Effect": "\u0041llow", "Action": "s3:*", "Resource": "*"}}`,
+		`{"statement": [{"effect": "allow", "Action": "s3:*", "Resource": "*"}]}`,
+		`{"Statement": [{"Effect": "Deny", "Action": "s3:*", "Resource": "*"}, {"Action": "ec2:*", "Resource": "*", "Effect": "Allow"}]}`,
+		`{"Statement": {"Effect": "Allow", "Effect": "Deny", "Action": "s3:*", "Resource": "*"}}`,
+		`{"Statement": {"Effect": "Deny", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}`,
+		`{"Statement": [], "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}`,
+	}
+	read, reads, _ := wired(t, compiled(t, prodPolicy))
+	view, views, _ := wired(t, compiled(t, strings.Replace(prodPolicy, `"level": "read"`, `"level": "view"`, 1)))
+	write, writes, _ := wired(t, compiled(t, strings.Replace(prodPolicy, `"level": "read"`, `"level": "write"`, 1)))
+	free, frees, _ := wired(t, nil)
+	guide, guides, _ := wired(t, func(c *Config) { c.Guide = true })
+	for _, tt := range []struct {
+		name   string
+		desk   *Desk
+		wire   *wire
+		tool   string
+		target string
+		widens bool // an Allow would
+	}{
+		{"read", read, reads, "get-aws-credentials", `"profile": "prod"`, true},
+		{"read by ARN", read, reads, "get-aws-credentials", `"role_arn": "` + role + `"`, true},
+		{"view", view, views, "get-aws-credentials", `"profile": "prod"`, true},
+		{"write for reading", write, writes, "get-aws-credentials", `"profile": "prod"`, true},
+		{"no policy", free, frees, "get-aws-credentials", `"role_arn": "` + role + `"`, true},
+		{"write", write, writes, "get-aws-write-credentials", `"profile": "prod"`, false},
+		{"the guide", guide, guides, "get-aws-credentials", `"role_arn": "` + role + `"`, false},
+	} {
+		for _, text := range append(allowing, nothingElse) {
+			refused := tt.widens && text != nothingElse
+			quoted, _ := json.Marshal(text)
+			tt.wire.asked = 0
+			r, says := runs(t, tt.desk, ada(), tt.tool, `{`+tt.target+`, "policy": `+string(quoted)+`}`)
+			if r.IsError != refused || refused && (tt.wire.asked != 0 || !strings.Contains(says, "may only deny")) {
+				t.Errorf("%s, %s: %d requests, %q", tt.name, text, tt.wire.asked, says)
+			}
+		}
+	}
+	if r, _ := runs(t, read, ada(), "explain-access", `{"tool": "get-aws-credentials", "arguments": {"profile": "prod", "policy": "{\"Statement\":{\"Effect\":\"Allow\"}}"}}`); r.Structured.(explanation).Decision != "deny" {
+		t.Errorf("explained as %+v", r.Structured)
+	}
+}
+
 // TestProfiles are those of the policy: its name heads the ini section, and without a
 // policy there are none.
 func TestProfiles(t *testing.T) {

@@ -2,6 +2,7 @@ package grant
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -89,6 +90,9 @@ func prepareAWS(d *Desk, in arguments, write bool) (w credential, err error) {
 		if sts.CheckSessionPolicies(policies) != nil {
 			return invalid("policy must have at most 2048 characters, those of the ARN that narrows the session to its level included, and none beyond U+00FF")
 		}
+		if policies.ARNs != nil && allows(gjson.Parse(policies.Inline)) {
+			return invalid("at level %s policy may only deny, for AWS adds up what session policies allow, so that an Allow in it would widen the session: deny whatever is not to be done (with NotAction or NotResource, all but what is), or use get-aws-write-credentials, which gives what role and policy both allow", decided.Level)
+		}
 		return nil
 	}
 	if input.Policies.Inline != "" {
@@ -133,8 +137,8 @@ func (d *Desk) defaultRegion(partition string) string {
 	return sts.DefaultRegion(partition)
 }
 
-// inlinePolicy is the policy that a call narrows its session with. It can take away
-// and never give: STS grants what role and policies all allow.
+// inlinePolicy is the policy that a call narrows its session with. By itself it can
+// only take away: STS grants what the role allows and a session policy too.
 func inlinePolicy(in arguments) (string, error) {
 	text, err := in.text("policy")
 	if err != nil || text == "" {
@@ -144,6 +148,21 @@ func inlinePolicy(in arguments) (string, error) {
 		return "", invalid("policy must be an IAM policy as JSON text")
 	}
 	return text, nil
+}
+
+// allows reports whether a policy, or a part of one, may allow something. Beside the
+// policy of a level that would widen: what one session policy allows, none of the
+// others takes back but by a Deny. Whoever reads the policy, in whatever case and
+// whichever of two members, an Allow is a text of its own in it.
+func allows(part gjson.Result) (found bool) {
+	if part.Type != gjson.JSON {
+		return strings.EqualFold(part.Str, "Allow")
+	}
+	part.ForEach(func(_, inside gjson.Result) bool {
+		found = allows(inside)
+		return !found
+	})
+	return found
 }
 
 // policiesOf narrow a session to a level, as Vouch's own command line does for an

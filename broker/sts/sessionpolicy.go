@@ -16,8 +16,9 @@ const (
 	maxPolicies = 2048
 )
 
-// SessionPolicies narrow a session: it may do what its role and all of these
-// allow. The zero value narrows nothing.
+// SessionPolicies narrow a session: it may do what its role allows, any of these
+// allows too, and none denies. So one more may widen it. The zero value narrows
+// nothing.
 type SessionPolicies struct {
 	// ARNs are of managed policies in the role's account or AWS's own.
 	ARNs []string
