@@ -108,7 +108,9 @@ func (c Config) listsRedirectURI(uri string) bool {
 		}
 		name, head := strings.CutPrefix(uri, before)
 		name, tail := strings.CutSuffix(name, after)
-		return ValidRedirectURI(uri) && head && tail && name != "" && strings.Trim(name, alphanumeric+"-._~%") == ""
+		plain, _ := url.PathUnescape(name) // empty with an error; an app may decode before it looks
+		return ValidRedirectURI(uri) && head && tail && strings.Trim(name, alphanumeric+"-._~%") == "" &&
+			strings.Trim(plain, ".") != "" && !strings.ContainsAny(plain, `/\`)
 	})
 }
 

@@ -115,12 +115,12 @@ func TestRedirectFaults(t *testing.T) {
 
 func TestUsableRedirectURI(t *testing.T) {
 	c := Config{
-		AllowedRedirectURIs:  []string{cursorURI, "javascript:alert(1)", "http://evil.example/cb", "https://10.0.0.1/cb", retrievalURI},
+		AllowedRedirectURIs:  []string{cursorURI, "javascript:alert(1)", "http://evil.example/cb", "https://10.0.0.1/cb", retrievalURI, "app.example://sign-in/*/done"},
 		AllowedRedirectHosts: glob.List{glob.Fold("*")},
 	}
 	good := []string{
 		"https://app.example/cb", "https://app.example", "https://app.example:8443/cb?x=1&y=%20", "https://xn--bcher-kva.example/cb",
-		"http://localhost/cb", "http://127.0.0.1:80", "http://[::1]:1/cb?x", cursorURI, strings.Replace(retrievalURI, "*", "My%20vouch-1", 1), "https://app.example/" + strings.Repeat("x", 492),
+		"http://localhost/cb", "http://127.0.0.1:80", "http://[::1]:1/cb?x", cursorURI, strings.Replace(retrievalURI, "*", "My%20vouch-1", 1), "app.example://sign-in/v1.2/done", "https://app.example/" + strings.Repeat("x", 492),
 	}
 	for _, uri := range good {
 		if !c.usableRedirectURI(uri) {
@@ -136,6 +136,8 @@ func TestUsableRedirectURI(t *testing.T) {
 		"http://app.example/cb", "http://localhost.evil.example/cb", "http://127.0.0.2/cb", "http://[::2]/cb", "http://evil.example/cb",
 		"javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:https://app.example/x",
 		strings.Replace(retrievalURI, "*", "", 1), strings.Replace(retrievalURI, "*", "a/b", 1), strings.Replace(retrievalURI, "*", "a?b", 1), strings.Replace(retrievalURI, "*", "a", 1) + "/x", "x" + retrievalURI,
+		strings.Replace(retrievalURI, "*", "a%2F..%2f..%2fx", 1), strings.Replace(retrievalURI, "*", "a%5cb", 1),
+		"app.example://sign-in/../done", "app.example://sign-in/%2E%2e/done", "app.example://sign-in/./done",
 		strings.Replace(retrievalURI, "user-*", "user", 1), strings.Replace(retrievalURI, "*", "*", 1),
 		"evil://cb", cursorURI + "?x", strings.ToUpper(cursorURI), "https://10.0.0.1/cb",
 		"https://app.example/cb?code=x", "https://app.example/cb?state=x", "https://app.example/cb?iss=x", "https://app.example/cb?x=1&error=x", "https://app.example/cb?%63ode=x", "https://app.example/cb?a;b",
