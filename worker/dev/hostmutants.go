@@ -46,12 +46,15 @@ func (m mutant) tryHost(ctx context.Context, root, dir, broken string) (caught b
 	ctx, stop := context.WithTimeout(ctx, hostMutantTime)
 	defer stop()
 	// Without a time of go test's own: at its end the Workers would be left running.
-	cmd := exec.Command("go", "test", "-count=1", "-v", "-failfast", "-vet=off", "-timeout", "0", "-run", "^("+strings.Join(m.tests, "|")+")$", "./worker/e2e")
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-failfast", "-vet=off", "-timeout", "0", "-run", "^("+strings.Join(m.tests, "|")+")$", "./worker/e2e")
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "FAULTS_ENTRY="+filepath.Join(build, "worker.mjs"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Interrupted, go test waits for its tests, which stop their Workers. Another signal ends it there and then, and the
+	// tests with their next line, before they have stopped anything.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err = stack.Run(ctx, cmd)
+	err = cmd.Run()
 	if caught, known := hostVerdict(out.String(), m.tests, ctx.Err() != nil); known {
 		return caught, nil
 	}
