@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -99,6 +100,38 @@ func TestAnswerWithoutEnd(t *testing.T) {
 		if !strings.Contains(a.body, "too large") {
 			t.Errorf("%q: %d, %d bytes, %.80q", query, a.status, len(a.body), a.body)
 		}
+	}
+}
+
+// TestAnswerThatSwells: an answer may be small only while it is compressed, as its length
+// tells. It is given up once what is inside is too much, before that has made memory grow.
+func TestAnswerThatSwells(t *testing.T) {
+	const most = 64 << 10
+	var swelling bytes.Buffer
+	z := gzip.NewWriter(&swelling)
+	if _, err := z.Write(make([]byte, 16<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if swelling.Len() >= most {
+		t.Fatalf("compressed it has %d bytes, want fewer than %d", swelling.Len(), most)
+	}
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Length", strconv.Itoa(swelling.Len()))
+		_, _ = w.Write(swelling.Bytes())
+	}))
+	t.Cleanup(upstream.Close)
+	s := start(t, faults)
+	before, _ := memory(t, s)
+	a := send(t, "GET", fmt.Sprintf("%s/faults/wait?most=%d&url=%s", s.Worker.URL, most, url.QueryEscape(upstream.URL)), "")
+	if !strings.Contains(a.body, "too large") {
+		t.Errorf("%d, %d bytes, %.80q", a.status, len(a.body), a.body)
+	}
+	if after, _ := memory(t, s); after-before > 4<<20 {
+		t.Errorf("memory went from %d to %d bytes", before, after)
 	}
 }
 

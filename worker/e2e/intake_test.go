@@ -17,15 +17,21 @@ import (
 	"mcp-credential-broker/worker/stack"
 )
 
-// An upload is a request of a signed-in person whose body is sent part by part.
+// An upload is a request whose body is sent part by part.
 type upload struct {
 	t    *testing.T
 	conn net.Conn
 	body string // what is still to be sent
 }
 
-// begin sends the head of a ping with a body of n bytes.
+// begin sends the head of a signed-in person's ping with a body of n bytes.
 func begin(t *testing.T, s *stack.Stack, path string, n int, headers ...string) *upload {
+	t.Helper()
+	return announce(t, s, path, n, append(headers, "Authorization: Bearer "+s.Token())...)
+}
+
+// announce does so in nobody's name.
+func announce(t *testing.T, s *stack.Stack, path string, n int, headers ...string) *upload {
 	t.Helper()
 	u, err := url.Parse(s.MCP)
 	if err != nil {
@@ -37,7 +43,7 @@ func begin(t *testing.T, s *stack.Stack, path string, n int, headers ...string) 
 	}
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-	headers = append(headers, "Authorization: Bearer "+s.Token(), fmt.Sprintf("Content-Length: %d", n))
+	headers = append(headers, fmt.Sprintf("Content-Length: %d", n))
 	head := strings.ReplaceAll(strings.Replace(post(headers...), "/mcp", path, 1), "HOST", u.Host)
 	if _, err := io.WriteString(conn, head); err != nil {
 		t.Fatal(err)
@@ -72,7 +78,8 @@ func (u *upload) answer() int {
 }
 
 // TestSlowUploadSurvives: who sends a large body slowly keeps what has arrived of
-// it, although strangers come later and send more than there is room for.
+// it, although strangers come later and send more than there is room for. Who comes
+// after them finds room too: those give way who sent much and then idle.
 func TestSlowUploadSurvives(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -100,7 +107,18 @@ func TestSlowUploadSurvives(t *testing.T) {
 			}
 			u.send(150_000)
 			if status := u.answer(); status != 200 {
-				t.Errorf("status %d", status)
+				t.Errorf("the slow upload: status %d", status)
+			}
+			var newcomers [10]*upload
+			for i := range newcomers {
+				newcomers[i] = begin(t, s, "/mcp", 200_000, fmt.Sprintf("CF-Connecting-IP: 198.51.100.%d", i))
+				newcomers[i].send(199_999)
+			}
+			for i, newcomer := range newcomers {
+				newcomer.send(1)
+				if status := newcomer.answer(); status != 200 {
+					t.Errorf("newcomer %d: status %d", i, status)
+				}
 			}
 		})
 	}
@@ -201,15 +219,21 @@ func TestBodyLimits(t *testing.T) {
 }
 
 // TestOthersAreReadLess: what is no call is answered as soon as it is longer than
-// such a request may be, although a token is with it and more is announced.
+// such a request may be, although more is announced: another path with a token, and
+// the endpoint's without one.
 func TestOthersAreReadLess(t *testing.T) {
 	s := start(t, faults)
 	for _, path := range []string{"/oauth/register?/mcp", "/", "/mcp/other"} {
 		u := begin(t, s, path, 200_000)
 		u.send(20_000)
 		if status := u.answer(); status != 404 && status != 405 {
-			t.Errorf("%s: status %d", path, status)
+			t.Errorf("%s: status %d, want 404 or 405", path, status)
 		}
+	}
+	u := announce(t, s, "/mcp", 200_000)
+	u.send(20_000)
+	if status := u.answer(); status != 401 && status != 413 {
+		t.Errorf("a call without a token: status %d, want 401 or 413", status)
 	}
 }
 
