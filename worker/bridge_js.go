@@ -66,15 +66,21 @@ type bridge struct {
 	exchanges map[int32]*exchange
 	calls     map[int32]chan<- settled
 	lastCall  int32
-	idle      chan arrival // to the one goroutine that waits for another request
-	idling    bool         // whether it does
+	idle      chan arrival // to the goroutines that wait for another request
+	idling    int          // how many do
+	head      []byte       // for the next head that JavaScript copies
+	body      []byte       // for the next answer's, unless one is being written
 }
+
+// maxIdling bounds the goroutines that are kept, each with a stack of the size that a
+// request takes.
+const maxIdling = 32
 
 // program is this program's one bridge. Exports can reach no other value.
 var program = &bridge{
 	exchanges: map[int32]*exchange{},
 	calls:     map[int32]chan<- settled{},
-	idle:      make(chan arrival, 1),
+	idle:      make(chan arrival, maxIdling),
 }
 
 // An arrival is a request in the inbox.
@@ -120,9 +126,9 @@ func exportInbox(n int32) unsafe.Pointer {
 func exportHandle(exchange, head, body int32, now float64) {
 	program.now = time.UnixMilli(int64(now))
 	a := arrival{exchange, head, body}
-	if program.idling {
-		program.idling = false
-		program.idle <- a // has room: its receiver waits
+	if program.idling > 0 {
+		program.idling--
+		program.idle <- a // has room: a receiver waits
 		return
 	}
 	go program.work(a)
@@ -163,15 +169,15 @@ func (b *bridge) clock() time.Time {
 // view lends bytes to an import, which copies them before it returns.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// work answers a request, and others after it, until another goroutine is idle
-// already. One that is kept has a stack of the right size.
+// work answers a request, and others after it, unless enough goroutines are idle
+// already. To start one anew would make its stack grow in several steps.
 func (b *bridge) work(a arrival) {
 	for {
 		b.handle(a)
-		if b.idling {
+		if b.idling == maxIdling {
 			return
 		}
-		b.idling = true
+		b.idling++
 		a = <-b.idle
 	}
 }

@@ -45,7 +45,9 @@ func (b *bridge) handle(a arrival) {
 		}
 		delete(b.exchanges, x.id)
 		cancel()
-		hostAnswer(x.id, int32(w.status), formatHead("", "", w.header), view(w.body.Bytes()))
+		b.head = appendHead(b.head[:0], w.header)
+		hostAnswer(x.id, int32(w.status), view(b.head), view(w.body))
+		b.keep(w.body)
 	}()
 	r, err := parseRequest(ctx, head, body)
 	if err != nil {
@@ -73,44 +75,53 @@ func parseRequest(ctx context.Context, head string, body []byte) (*http.Request,
 // parseHead reads lines of name and value in turn. Values are kept whole: only
 // their reader knows whether a comma separates.
 func parseHead(head string) http.Header {
-	header := http.Header{}
+	most := strings.Count(head, "\n")/2 + 1
+	header, values := make(http.Header, most), make([]string, most)
 	for head != "" {
-		var name, value string
+		var name string
 		name, head, _ = strings.Cut(head, "\n")
-		value, head, _ = strings.Cut(head, "\n")
-		header.Add(name, value)
+		values[0], head, _ = strings.Cut(head, "\n")
+		name = http.CanonicalHeaderKey(name)
+		if header[name] != nil {
+			header[name] = append(header[name], values[0])
+			continue
+		}
+		header[name], values = values[:1:1], values[1:]
 	}
 	return header
 }
 
-// formatHead writes a head; method and URL are "" in an answer's.
-func formatHead(method, url string, header http.Header) string {
-	var b strings.Builder
-	if method != "" {
-		b.WriteString(method + "\n" + url + "\n")
-	}
+// appendHead appends a head's lines.
+func appendHead(b []byte, header http.Header) []byte {
 	for name, values := range header {
 		for _, value := range values {
-			b.WriteString(strings.Map(printable, name) + "\n" + strings.Map(printable, value) + "\n")
+			b = appendLine(appendLine(b, name), value)
 		}
 	}
-	return b.String()
+	return b
 }
 
-// printable keeps a value from starting a header of its own, here or in the eyes
-// of whoever else splits lines.
-func printable(r rune) rune {
-	if r < ' ' || r > '~' {
-		return ' '
+// appendLine appends a line, with what is not printable as spaces: that keeps a value
+// from starting a header of its own, here or in the eyes of whoever else splits lines.
+func appendLine(b []byte, text string) []byte {
+	at := len(b)
+	b = append(b, text...)
+	for i, c := range b[at:] {
+		if c < ' ' || c > '~' {
+			b[at+i] = ' '
+		}
 	}
-	return r
+	return append(b, '\n')
 }
+
+// maxKeptBody is more than the list of tools takes.
+const maxKeptBody = 64 << 10
 
 // response is an http.ResponseWriter that keeps the answer whole.
 type response struct {
 	header http.Header
 	status int
-	body   bytes.Buffer
+	body   []byte
 }
 
 // fail answers without the handler. What it says holds nothing of the request, so
@@ -133,5 +144,17 @@ func (w *response) WriteHeader(status int) {
 
 func (w *response) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	return w.body.Write(p)
+	if w.body == nil {
+		w.body, program.body = program.body, nil
+	}
+	w.body = append(w.body, p...)
+	return len(p), nil
+}
+
+// keep keeps a body that JavaScript has copied for the next answer, which need not find
+// room then.
+func (b *bridge) keep(body []byte) {
+	if cap(body) > cap(b.body) && cap(body) <= maxKeptBody {
+		b.body = body[:0]
+	}
 }

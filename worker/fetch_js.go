@@ -23,7 +23,8 @@ func (fetcher) Fetch(ctx context.Context, r upstream.Request) (*upstream.Respons
 	}
 	cancellable := ctx.Done() != nil
 	o := program.call(func(call int32) {
-		hostFetch(x.id, call, cancellable, int32(r.Timeout.Milliseconds()), int32(r.MaxBytes), formatHead(r.Method, r.URL, r.Header), view(r.Body))
+		program.head = appendHead(appendLine(appendLine(program.head[:0], r.Method), r.URL), r.Header)
+		hostFetch(x.id, call, cancellable, int32(r.Timeout.Milliseconds()), int32(r.MaxBytes), view(program.head), view(r.Body))
 	})
 	switch o.failure {
 	case succeeded:
