@@ -86,6 +86,21 @@ func (o *output) lines(t *testing.T, event string, n int) (lines []map[string]an
 	return lines
 }
 
+// wantLines compares lines of the log with the members that each is to have.
+func wantLines(t *testing.T, got, want []map[string]any) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d lines were logged, want %d: %v", len(got), len(want), got)
+	}
+	for i, members := range want {
+		for name, value := range members {
+			if got[i][name] != value {
+				t.Errorf("line %d: %s is %v, want %v", i+1, name, got[i][name], value)
+			}
+		}
+	}
+}
+
 // TestTouchToGrant: link, page, Vouch's ceremony, code, the same call again. The
 // extra token is revoked, and nothing of the link is logged.
 func TestTouchToGrant(t *testing.T) {
@@ -119,13 +134,17 @@ func TestTouchToGrant(t *testing.T) {
 		t.Errorf("the same person by the same client: %+v", e)
 	}
 	sub := vouchtest.DefaultPerson().Subject
-	if lines := printed.lines(t, "approval", 1); len(lines) != 1 || lines[0]["decision"] != "approved" || lines[0]["approved_by"] != sub || lines[0]["requester"] != sub || lines[0]["tool"] != "get-aws-credentials" || lines[0]["rule"] != "ops-change" {
-		t.Errorf("logged %v", lines)
-	}
-	calls := printed.lines(t, "tool_call", 6)
-	if len(calls) != 6 || calls[0]["decision"] != "approval_wanted" || calls[1]["decision"] != "allow" || calls[1]["approved_by"] != sub || calls[2]["decision"] != "approval_wanted" {
-		t.Errorf("logged %v", calls)
-	}
+	wantLines(t, printed.lines(t, "approval", 1), []map[string]any{
+		{"decision": "approved", "approved_by": sub, "requester": sub, "tool": "get-aws-credentials", "rule": "ops-change"},
+	})
+	wantLines(t, printed.lines(t, "tool_call", 6), []map[string]any{
+		{"decision": "approval_wanted"},
+		{"decision": "allow", "approved_by": sub},
+		{"decision": "approval_wanted"},
+		{"decision": "approval_wanted"},
+		{"decision": "approval_wanted"},
+		{"decision": "allow", "approved_by": sub},
+	})
 	if printed := printed.whole(t, s); strings.Contains(printed, "/approve?r=") || strings.Contains(printed, code) {
 		t.Error("the link or the code is in the log")
 	}
@@ -170,10 +189,10 @@ func TestTouchBySomebodyElse(t *testing.T) {
 	if _, e := callTool(t, s, token, "get-aws-credentials", awsArguments("approval", code)); e != nil {
 		t.Errorf("with the approver's code: %+v", e)
 	}
-	lines := printed.lines(t, "approval", 2)
-	if len(lines) != 2 || lines[0]["decision"] != "deny" || lines[1]["decision"] != "approved" || lines[1]["sub"] != carol.Subject || lines[1]["approved_by"] != "carol@example.com" {
-		t.Errorf("logged %v", lines)
-	}
+	wantLines(t, printed.lines(t, "approval", 2), []map[string]any{
+		{"decision": "deny"},
+		{"decision": "approved", "sub": carol.Subject, "approved_by": "carol@example.com"},
+	})
 
 	alone, token, _ := startApproval(t, `"approve": "touch"`)
 	link = wantedLink(t, alone, token, awsArguments())

@@ -232,8 +232,11 @@ func (a *attempt) redeem(t *testing.T, p *tab, scope string) {
 		AccessToken string `json:"access_token"`
 		Scope       string `json:"scope"`
 	}
-	if err := json.Unmarshal([]byte(answer.body), &token); err != nil || answer.status != http.StatusOK || token.AccessToken == "" || token.Scope != scope {
-		t.Fatalf("token: status %d, scope %q, want %q", answer.status, token.Scope, scope)
+	if err := json.Unmarshal([]byte(answer.body), &token); err != nil || answer.status != http.StatusOK || token.AccessToken == "" {
+		t.Fatalf("no token: status %d, %v", answer.status, err)
+	}
+	if token.Scope != scope {
+		t.Fatalf("scope %q, want %q", token.Scope, scope)
 	}
 }
 
@@ -370,7 +373,13 @@ func (p *tab) checkPage(name string, boxes int) {
 	if len(m.Targets) > 0 && slices.Min(m.Targets) < 44 {
 		p.t.Errorf("%s: a button or label is %.0f pixels high", name, slices.Min(m.Targets))
 	}
-	if len(m.Labels) != boxes || slices.Contains(m.Labels, "") || boxes > 0 && (len(m.Buttons) != 2 || len(m.Legends) != 1) {
-		p.t.Errorf("%s: boxes %q in %q, buttons %q", name, m.Labels, m.Legends, m.Buttons)
+	if len(m.Labels) != boxes || slices.Contains(m.Labels, "") {
+		p.t.Errorf("%s: boxes %q, want %d, each with a label", name, m.Labels, boxes)
+	}
+	if boxes > 0 && len(m.Buttons) != 2 {
+		p.t.Errorf("%s: buttons %q, want two", name, m.Buttons)
+	}
+	if boxes > 0 && len(m.Legends) != 1 {
+		p.t.Errorf("%s: the boxes' legends %q, want one", name, m.Legends)
 	}
 }

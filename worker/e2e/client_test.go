@@ -74,9 +74,17 @@ func checkResult(t *testing.T, session *mcp.ClientSession, tool string, argument
 	text := func(name string) string { s, _ := members[name].(string); return s }
 	switch tool {
 	case "get-aws-credentials":
-		if !strings.HasPrefix(text("AccessKeyId"), "ASIA") || text("SecretAccessKey") == "" || text("SessionToken") == "" ||
-			members["Version"] != 1.0 || !strings.HasSuffix(text("AssumedRoleArn"), ":assumed-role/developer/alice@example.com") {
-			t.Errorf("%s: unexpected result", tool)
+		if id := text("AccessKeyId"); !strings.HasPrefix(id, "ASIA") {
+			t.Errorf("AccessKeyId %q, want one of a session, ASIA...", id)
+		}
+		if text("SecretAccessKey") == "" || text("SessionToken") == "" {
+			t.Error("the session has no SecretAccessKey or no SessionToken")
+		}
+		if members["Version"] != 1.0 {
+			t.Errorf("Version %v, want 1", members["Version"])
+		}
+		if arn, want := text("AssumedRoleArn"), ":assumed-role/developer/alice@example.com"; !strings.HasSuffix(arn, want) {
+			t.Errorf("AssumedRoleArn %q, want ...%s", arn, want)
 		}
 	case "get-github-token":
 		if !strings.HasPrefix(text("token"), "ghs_") || members["permissions"] == nil {

@@ -24,9 +24,20 @@ func TestRegisterFirst(t *testing.T) {
 	if request.Method != http.MethodPost || request.Header.Get("Authorization") != "" {
 		t.Errorf("registered with %s and Authorization %q", request.Method, request.Header.Get("Authorization"))
 	}
-	if m.AuthMethod != "private_key_jwt" || !m.DPoPBound || !slices.Equal(m.GrantTypes, []string{"authorization_code"}) ||
-		!slices.Equal(m.RedirectURIs, []string{"https://broker.example/oauth/callback"}) || m.ClientName == "" {
-		t.Errorf("metadata %+v", m)
+	if m.AuthMethod != "private_key_jwt" {
+		t.Errorf("authentication method %q, want private_key_jwt", m.AuthMethod)
+	}
+	if !m.DPoPBound {
+		t.Error("the tokens are not to be bound to a key")
+	}
+	if want := []string{"authorization_code"}; !slices.Equal(m.GrantTypes, want) {
+		t.Errorf("grant types %q, want %q", m.GrantTypes, want)
+	}
+	if want := []string{"https://broker.example/oauth/callback"}; !slices.Equal(m.RedirectURIs, want) {
+		t.Errorf("redirect URIs %q, want %q", m.RedirectURIs, want)
+	}
+	if m.ClientName == "" {
+		t.Error("no client name")
 	}
 	if strings.Contains(string(request.Body), `"d"`) {
 		t.Error("the private key was sent")
