@@ -25,6 +25,9 @@ const (
 	Tool Binding = "TOOL_LIMITER"
 )
 
+// Bindings are all of them.
+func Bindings() []Binding { return []Binding{SignIn, SignInStrict, Tool} }
+
 // A Limiter counts what comes under a key.
 //
 // Allow reports whether one more is within the binding's allowance. It fails

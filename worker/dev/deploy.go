@@ -17,6 +17,7 @@ import (
 	"mcp-credential-broker/broker"
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/upstream"
+	"mcp-credential-broker/worker/policyfile"
 	"mcp-credential-broker/worker/settings"
 	"mcp-credential-broker/worker/stack"
 )
@@ -35,6 +36,8 @@ const (
 type deployer struct {
 	settings.Settings
 	getenv func(name string) string
+	// policy is the document that goes with the build, empty for none.
+	policy string
 	// commit is what the build says it was made of; empty without git.
 	commit string
 	size   func(ctx context.Context) error
@@ -69,12 +72,16 @@ func deployIn(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
+	policy, err := policyfile.Read(root, s.Vars["POLICY"])
+	if err != nil {
+		return err
+	}
 	commit, err := os.ReadFile(filepath.Join(root, "build", "commit"))
 	if err != nil {
 		return fmt.Errorf("the Worker is not built yet: run make deploy, not this alone (%w)", err)
 	}
 	d := deployer{
-		Settings: s, getenv: os.Getenv, commit: strings.TrimSpace(string(commit)), size: runSize,
+		Settings: s, getenv: os.Getenv, policy: policy, commit: strings.TrimSpace(string(commit)), size: runSize,
 		wrangler: func(ctx context.Context) error { return wranglerDeploy(ctx, root) },
 		world:    w, out: os.Stdout,
 	}
@@ -118,10 +125,14 @@ func (d deployer) place() string {
 }
 
 // check finds what would make the deployed Worker answer 503, or nobody reach
-// it. Secrets cannot be seen from here: the key of sign-in mode is taken to be
-// there, and /healthz tells afterwards.
+// it: an invalid policy too, with which nothing is let through. Secrets cannot be
+// seen from here: the key of sign-in mode is taken to be there, and /healthz tells
+// afterwards.
 func (d deployer) check() error {
 	config, fault := broker.ParseConfig(func(name string) string {
+		if name == "POLICY" {
+			return d.policy
+		}
 		if name == "BROKER_KEY" && d.Vars["BROKER_MODE"] == "sign-in" {
 			if text, err := p256.Generate(); err == nil {
 				return text.Reveal()
@@ -177,6 +188,7 @@ type health struct {
 	Mode    string `json:"mode"`
 	Policy  string `json:"policy"`
 	Freeze  string `json:"freeze"`
+	Warning string `json:"warning"`
 }
 
 // askHealth asks a broker's /healthz. Its answer may be a fault.

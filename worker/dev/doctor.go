@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker"
+	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/p256"
-	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouch"
+	"mcp-credential-broker/worker/policyfile"
 	"mcp-credential-broker/worker/register"
 	"mcp-credential-broker/worker/settings"
 	"mcp-credential-broker/worker/stack"
@@ -76,8 +77,8 @@ func (d *doctor) setting(name string) string { return d.settings.Chosen(d.getenv
 func (d *doctor) examine(ctx context.Context) error {
 	fmt.Fprintf(d.out, "Examining %s\n", d.origin)
 	d.checkSettings()
-	d.checkPolicy()
 	h := d.checkHealth(ctx)
+	d.checkPolicy(h)
 	d.checkMetadata(ctx, h.Mode)
 	d.checkClients(ctx)
 	d.checkVouch(ctx)
@@ -102,29 +103,64 @@ func (d *doctor) report(what string, err error) {
 	fmt.Fprintf(d.out, "  FAIL  %s: %s\n", what, printable(err.Error()))
 }
 
+// ours reports whether wrangler.toml is the examined broker's.
+func (d *doctor) ours() bool { return d.settings.Vars["VOUCH_AUDIENCE"] == d.origin+"/mcp" }
+
 func (d *doctor) checkSettings() {
-	if d.settings.Vars["VOUCH_AUDIENCE"] != d.origin+"/mcp" {
-		fmt.Fprintln(d.out, "  -     wrangler.toml is of another broker, and is not examined")
+	if !d.ours() {
+		fmt.Fprintln(d.out, "  -     wrangler.toml is of another broker, and is not examined: nothing tells from outside which limiters this one has")
 		return
 	}
 	d.report("wrangler.toml is ready to deploy", deployer{Settings: d.settings}.check())
-	var err error
-	if len(d.settings.Limiters) == 0 {
-		err = errors.New("add the [[ratelimits]] of the repository's wrangler.toml to this environment: one address can use up Vouch's ceiling for everybody")
+	for _, name := range limit.Bindings() {
+		if name != limit.Tool && d.settings.Vars["BROKER_MODE"] == "relay" {
+			continue // nobody signs in here
+		}
+		var err error
+		if !slices.Contains(d.settings.Limiters, string(name)) {
+			who := "one address"
+			if name == limit.Tool {
+				who = "one person"
+			}
+			err = fmt.Errorf("add the [[ratelimits]] of this name from the repository's wrangler.toml: %s can use up Vouch's ceiling for everybody", who)
+		}
+		d.report("the rate limiter "+string(name)+" is bound", err)
 	}
-	d.report("the rate limiters are bound", err)
 }
 
-func (d *doctor) checkPolicy() {
-	text, err := os.ReadFile(filepath.Join(d.root, "policy.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		fmt.Fprintln(d.out, "  -     there is no policy.json")
+// checkPolicy examines the policy that would be deployed from here, and whether
+// that is the one that the broker has.
+func (d *doctor) checkPolicy(h health) {
+	document, err := policyfile.Read(d.root, d.settings.Vars["POLICY"])
+	here := "none"
+	if err == nil {
+		config, _ := broker.ParseConfig(func(name string) string { // its error is of the rest
+			if name == "POLICY" {
+				return document
+			}
+			return ""
+		})
+		err = config.PolicyFault
+		if config.Policy != nil {
+			here = config.Policy.ID()
+		}
+	}
+	if err == nil && here == "none" {
+		fmt.Fprintln(d.out, "  -     there is no policy here")
+	} else {
+		d.report("the policy here is valid, and its tests pass", err)
+	}
+	if err != nil || h.Status != "ok" || !d.ours() {
 		return
 	}
-	if err == nil {
-		_, err = policy.Compile(text)
+	deployed := h.Policy
+	if deployed == "" {
+		deployed = "none"
 	}
-	d.report("policy.json is valid, and its tests pass", err)
+	if deployed != here {
+		err = fmt.Errorf("the broker has %s, and here is %s: run make deploy, or get the newest policy.json", deployed, here)
+	}
+	d.report("the broker has the policy that is here", err)
 }
 
 func (d *doctor) checkHealth(ctx context.Context) health {
@@ -137,6 +173,9 @@ func (d *doctor) checkHealth(ctx context.Context) health {
 	d.report("/healthz says ok", err)
 	if err == nil {
 		fmt.Fprintf(d.out, "        version %s, build %s, mode %s, policy %s\n", printable(h.Version), printable(h.Commit), printable(h.Mode), printable(h.Policy))
+	}
+	if h.Warning != "" {
+		d.report("no variable is ignored", errors.New(h.Warning))
 	}
 	if h.Freeze != "" {
 		d.report("nothing is frozen", errors.New("FREEZE is set, so every credential is refused: "+h.Freeze))
