@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"mcp-credential-broker/broker"
+	"mcp-credential-broker/worker/settings"
 	"mcp-credential-broker/worker/stack"
 )
 
@@ -142,6 +144,46 @@ func TestSPDX(t *testing.T) {
 	} {
 		if got, err := spdx(text); got != want || (err == nil) != (want != "") {
 			t.Errorf("%.30q: %q, %v", text, got, err)
+		}
+	}
+}
+
+// TestButton: the builder of Cloudflare's deploy button runs package.json's build
+// whether or not it heeds [build] of wrangler.toml, and what it asks for is
+// described by its name.
+func TestButton(t *testing.T) {
+	var pkg struct {
+		Scripts    map[string]string
+		Cloudflare struct {
+			Bindings map[string]struct{ Description string }
+		}
+	}
+	readProject(t, "package.json", false, &pkg)
+	root, err := stack.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deployed, err := settings.Read(filepath.Join(root, "wrangler.toml"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := maps.Clone(deployed.Vars)
+	secrets, err := os.ReadFile(filepath.Join(root, ".dev.vars.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^([A-Z_]+)=`).FindAllStringSubmatch(string(secrets), -1) {
+		asked[m[1]] = ""
+	}
+	if pkg.Scripts["build"] != "make build" {
+		t.Errorf("build is %q", pkg.Scripts["build"])
+	}
+	if len(asked) < 4 || len(pkg.Cloudflare.Bindings) != len(asked) {
+		t.Errorf("%d are asked for, and %d described", len(asked), len(pkg.Cloudflare.Bindings))
+	}
+	for name := range asked {
+		if pkg.Cloudflare.Bindings[name].Description == "" {
+			t.Errorf("%s is not described", name)
 		}
 	}
 }
