@@ -35,9 +35,6 @@ import (
 const (
 	name  = "mcp-credential-broker"
 	title = "Vouch credential broker"
-
-	// callTime is what one request may take, all its hops together.
-	callTime = 14 * time.Second
 )
 
 // Environment is what a Broker needs from the world.
@@ -182,7 +179,7 @@ func (b *Broker) serveMCP(w http.ResponseWriter, r *http.Request, resource strin
 		return
 	}
 	requestID := w.Header().Get(requestIDHeader)
-	ctx := upstream.WithDeadline(r.Context(), b.env.Now().Add(callTime))
+	ctx := upstream.WithDeadline(r.Context(), b.env.Now().Add(upstream.CallTime))
 	caller, err := b.authenticate(ctx, r, resource)
 	if err != nil {
 		if errors.Is(err, oauth.ErrNoToken) && opensInBrowser(r) {

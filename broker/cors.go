@@ -42,8 +42,12 @@ func (b *Broker) originAllowed(origin, own string) bool {
 		(scheme == "https" || scheme == "http") && isLoopback(host)
 }
 
-// maxOriginBytes is longer than a scheme and the longest name of a host.
-const maxOriginBytes = 300
+const (
+	// maxOriginBytes is longer than a scheme and the longest name of a host.
+	maxOriginBytes = 300
+	// maxAskedBytes bounds the names of headers that a page asks for, which are echoed.
+	maxAskedBytes = 1024
+)
 
 // isOrigin reports whether s is an origin as browsers write it in the header (Fetch
 // standard, Origin): of the web in its one spelling, of an extension or an app
@@ -92,7 +96,7 @@ func servePreflight(w http.ResponseWriter, r *http.Request) {
 func requestHeaders(r *http.Request) string {
 	asked := strings.Join(r.Header.Values("Access-Control-Request-Headers"), ", ")
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_, "
-	if asked == "" || len(asked) > 1024 || strings.Trim(asked, allowed) != "" {
+	if asked == "" || len(asked) > maxAskedBytes || strings.Trim(asked, allowed) != "" {
 		return defaultRequestHeaders
 	}
 	return asked

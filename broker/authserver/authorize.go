@@ -8,9 +8,6 @@ import (
 	"mcp-credential-broker/broker/oauth"
 )
 
-// maxStateBytes bounds a client's state, which is sealed into a cookie.
-const maxStateBytes = 1024
-
 // authorize answers an authorization request (RFC 6749 section 4.1.1) with the
 // consent page.
 func (s *Server) authorize(ctx context.Context, r *http.Request, e *Event) (*answer, error) {

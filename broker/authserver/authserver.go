@@ -39,13 +39,6 @@ const (
 	RegisterPath  = "/oauth/register"
 )
 
-const (
-	// visitTime is what one request may take, all its hops together.
-	visitTime = 14 * time.Second
-	// limitWait is the longest period of the Workers rate-limit binding.
-	limitWait = time.Minute
-)
-
 // Config is what a Server is. Nothing in it comes from a request, unless the
 // host is loopback and unconfigured.
 type Config struct {
@@ -134,7 +127,7 @@ type Event struct {
 // ServeHTTP answers one request. It implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := Event{RequestID: s.RequestID, Route: routeOf(r)}
-	ctx := upstream.WithDeadline(r.Context(), s.Config.Now().Add(visitTime))
+	ctx := upstream.WithDeadline(r.Context(), s.Config.Now().Add(upstream.CallTime))
 	a, err := s.answer(ctx, r, &e)
 	if err != nil {
 		refused := asRefusal(err)
@@ -184,7 +177,7 @@ func (s *Server) answer(ctx context.Context, r *http.Request, e *Event) (*answer
 		return nil, &refusal{status: http.StatusMethodNotAllowed, code: "invalid_request", sentence: "This address takes only " + allow + ".", allow: allow}
 	case !s.allowed(ctx, r, e.Route):
 		return nil, &refusal{status: http.StatusTooManyRequests, code: "temporarily_unavailable",
-			sentence: "Too many requests came from your network address; try again in a minute.", wait: limitWait}
+			sentence: "Too many requests came from your network address; try again in a minute.", wait: limit.Period}
 	}
 	return process(ctx, r, e)
 }

@@ -8,13 +8,6 @@ import (
 	"net/http"
 )
 
-const (
-	// maxVouchCodeBytes bounds Vouch's code, which ours wraps.
-	maxVouchCodeBytes = 1024
-	// maxAccessTokenBytes bounds what clients must carry.
-	maxAccessTokenBytes = 3 << 10
-)
-
 var (
 	errStale         = errors.New("answer fits no trip of this browser")
 	errNoTransaction = errors.New("there is no such transaction in this browser")

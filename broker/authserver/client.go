@@ -13,11 +13,7 @@ import (
 	"mcp-credential-broker/broker/strictjson"
 )
 
-const (
-	// maxClientIDBytes bounds a client id, which travels in every request.
-	maxClientIDBytes = 1536
-	unnamed          = "unnamed app"
-)
+const unnamed = "unnamed app"
 
 // A client is an OAuth client whose metadata holds.
 type client struct {

@@ -18,9 +18,6 @@ const (
 
 	browserBytes     = 32
 	browserNameChars = 6
-	// maxTransactions is how many sign-ins one browser may have under way. More
-	// cookies would make its requests too long for servers to take.
-	maxTransactions = 4
 )
 
 // cookieName is name with the prefix that makes browsers refuse the cookie from

@@ -18,11 +18,6 @@ import (
 	"mcp-credential-broker/broker/upstream"
 )
 
-const (
-	documentTime     = 5 * time.Second
-	maxDocumentBytes = 5 << 10
-)
-
 // internalNames are the ends of names that are not, or should not be, in the
 // public DNS (RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476, and ICANN's
 // choice of "internal").
@@ -37,10 +32,6 @@ var (
 	errDocumentSlots  = errors.New("as many metadata documents are pending as may be")
 	errDocumentMethod = errors.New("document demands a client authentication other than none")
 )
-
-// maxPendingDocuments bounds the strangers' servers that one isolate waits for.
-// Anybody can name one that never answers.
-const maxPendingDocuments = 32
 
 // Slots count the metadata documents that are pending, for all requests of their
 // owner. The zero Slots are free, and a nil pointer counts nothing. They may be

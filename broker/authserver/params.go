@@ -10,11 +10,6 @@ import (
 	"strings"
 )
 
-const (
-	maxQueryBytes = 8 << 10
-	maxFormBytes  = 16 << 10
-)
-
 var (
 	errBodyType  = errors.New("body has another content type")
 	errBodyCoded = errors.New("body has a content encoding")

@@ -10,13 +10,6 @@ import (
 )
 
 const (
-	// maxRedirectURIBytes bounds a redirect URI, which is sealed into a cookie.
-	maxRedirectURIBytes = 512
-	// maxHostBytes is the DNS's own bound.
-	maxHostBytes = 253
-)
-
-const (
 	lowerAlphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
 	alphanumeric      = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + lowerAlphanumeric
 	// urlCharacters are those of RFC 3986 section 2, without "#": a redirect URI

@@ -32,8 +32,6 @@ func (r *refusal) Error() string { return r.code + ": " + r.sentence }
 // Unwrap returns the cause.
 func (r *refusal) Unwrap() error { return r.cause }
 
-const maxReasonBytes = 300
-
 // reason is the text for the log.
 func (r *refusal) reason() string {
 	if r.cause == nil {

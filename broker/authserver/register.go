@@ -6,9 +6,6 @@ import (
 	"net/http"
 )
 
-// maxRegistrationBytes bounds what may be sent, most of which is not kept.
-const maxRegistrationBytes = 16 << 10
-
 // registered is the answer to a registration (RFC 7591 section 3.2.1).
 type registered struct {
 	ClientID      string   `json:"client_id"`

@@ -18,16 +18,9 @@ const (
 	purposeApproval     = "approval transaction"
 )
 
-const (
-	// signInTime is how long a person may take, on our page and again at Vouch.
-	signInTime = 10 * time.Minute
-	// codeTime is how long a client may take; Vouch's own code lives as long.
-	codeTime = time.Minute
-
-	// payloadVersion is the first byte of each payload. A new layout needs a new
-	// one, so that values which an older version sealed are refused, not misread.
-	payloadVersion = 2
-)
+// payloadVersion is the first byte of each payload. A new layout needs a new one, so
+// that values which an older version sealed are refused, not misread.
+const payloadVersion = 2
 
 var errPayload = errors.New("sealed payload is malformed")
 

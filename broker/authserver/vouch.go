@@ -51,9 +51,6 @@ type Grant struct {
 	AuthTime time.Time
 }
 
-// maxAuthSkew is how far Vouch's clock may be behind ours for a proof to be fresh.
-const maxAuthSkew = 10 * time.Second
-
 // Fresh reports whether the hardware key was used for a request that was pushed at
 // that time, and not for an earlier one. An unknown time is none.
 func Fresh(authTime, pushed time.Time) bool {

@@ -66,7 +66,7 @@ func prepareAWS(d *Desk, in arguments, write bool) (w credential, err error) {
 		return w, invalid("role_arn must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/Developer; list-access shows what else you may name")
 	}
 	w.target.RoleARN = input.Role.String()
-	if input.DurationSeconds, err = in.whole("duration_seconds", 900, 43200); err != nil {
+	if input.DurationSeconds, err = in.whole("duration_seconds", sts.MinDurationSeconds, sts.MaxDurationSeconds); err != nil {
 		return w, err
 	}
 	if input.Region, err = in.text("region"); err != nil {

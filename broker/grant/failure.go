@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/github"
+	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/openssh"
 	"mcp-credential-broker/broker/sts"
 	"mcp-credential-broker/broker/upstream"
@@ -61,9 +62,6 @@ const declined = "you declined this kind of credential when you signed in; recon
 // errTooOften says that the person has had too many of these credentials.
 var errTooOften = errors.New("limit of the person and tool is used up")
 
-// limitWait is the period of the limit for each person and tool.
-const limitWait = time.Minute
-
 // A deniedError is a decision of the policy, told to the client as it is.
 type deniedError string
 
@@ -104,7 +102,7 @@ func (c *call) explain(err error) failure {
 	case errors.Is(err, errForm):
 		return failure{Message: "the credential has a character that this format cannot hold, so it was not handed out; call again with the format json", Status: http.StatusBadGateway, outcome: "failed"}
 	case errors.Is(err, errTooOften):
-		seconds := upstream.WholeSeconds(limitWait)
+		seconds := upstream.WholeSeconds(limit.Period)
 		return failure{
 			Message: fmt.Sprintf("you have had too many of these credentials; try again in %d s, and use one until it expires", seconds),
 			Status:  http.StatusTooManyRequests, outcome: "refused", RetryAfter: seconds,
@@ -196,9 +194,6 @@ var stsSentences = map[string]string{
 	"MalformedPolicyDocument": "AWS could not read the argument policy; give a policy document in JSON as IAM has it",
 	"ValidationError":         "AWS refused the request as invalid; most often duration_seconds exceeds the role's maximum session duration, so ask for less",
 }
-
-// stsWait is what to wait when STS throttles and does not say for how long.
-const stsWait = 5 * time.Second
 
 // explainSTS is for the refusals of STS.
 func (c *call) explainSTS(e *sts.Error) failure {

@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// maxPurpose is in characters.
-	maxPurpose = 120
 	// approvalArgument and sealToArgument do not belong to what is approved.
 	approvalArgument = "approval"
 	sealToArgument   = "seal_to"

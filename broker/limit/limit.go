@@ -8,6 +8,7 @@ package limit
 import (
 	"context"
 	"net/netip"
+	"time"
 )
 
 // A Binding is a rate-limit binding of wrangler.toml.
@@ -27,6 +28,9 @@ const (
 
 // Bindings are all of them.
 func Bindings() []Binding { return []Binding{SignIn, SignInStrict, Tool} }
+
+// Period is the longest of a binding, and so what to wait when an allowance is used up.
+const Period = time.Minute
 
 // A Limiter counts what comes under a key.
 //

@@ -10,13 +10,6 @@ import (
 	"mcp-credential-broker/broker/strictjson"
 )
 
-// maxBatch is how many messages one batch may hold.
-const maxBatch = 20
-
-// maxArgumentsBytes is several times what any tool here takes. Arguments are held
-// while their tool waits for somebody else.
-const maxArgumentsBytes = 16 << 10
-
 const methodInitialize = "initialize"
 
 // A plan is the answer to an HTTP request before any tool has run. All that can

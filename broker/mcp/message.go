@@ -10,9 +10,6 @@ import (
 	"mcp-credential-broker/broker/strictjson"
 )
 
-// maxDepth is how deep arrays and objects may nest in a body.
-const maxDepth = 64
-
 // parse reads a body as one JSON text. A byte order mark is skipped (RFC 8259
 // section 8.1 allows it). A batch is an array, and of members that come twice only
 // those that count are refused, see pick: what is in a tool's arguments is for the

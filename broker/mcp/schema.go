@@ -9,10 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-const (
-	maxNameBytes = 64
-	nameLetters  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-)
+const nameLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 // check says why a tool cannot be offered.
 func (t *Tool) check() error {

@@ -9,10 +9,6 @@ import (
 	"strings"
 )
 
-// MaxBodyBytes is the size of the largest request body that is read, 256 KiB. A
-// host may cut longer ones, as long as it passes on one byte more than this.
-const MaxBodyBytes = 256 << 10
-
 // A Request is one HTTP request as it was read: what it calls, and how it is
 // answered.
 type Request struct {

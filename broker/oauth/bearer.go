@@ -12,12 +12,7 @@ import (
 	"mcp-credential-broker/broker/secret"
 )
 
-const (
-	alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-	// maxFormBytes is how far a form body is searched for a token.
-	maxFormBytes = 16 << 10
-)
+const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 // BearerToken returns the one access token of r, from the Authorization header
 // (RFC 6750 section 2.1). It checks the token's syntax and nothing else. The

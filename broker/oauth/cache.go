@@ -15,43 +15,6 @@ import (
 	"mcp-credential-broker/broker/upstream"
 )
 
-const (
-	// fetchTime bounds one fetch of the key set. After attemptLife a fetch that
-	// has not come back is given up: its request was cancelled, and nobody will
-	// ever report its end.
-	fetchTime   = 5 * time.Second
-	attemptLife = fetchTime + time.Second
-
-	maxKeySetBytes = 64 << 10
-
-	// Freshness, when the answer says nothing, too little or too much.
-	defaultFresh = 5 * time.Minute
-	minFresh     = time.Minute
-	maxFresh     = 24 * time.Hour
-
-	// staleLife is how long an expired set goes on serving while it cannot be
-	// renewed. It bounds how long a key that Vouch withdrew may still be trusted.
-	staleLife = time.Hour
-
-	// missInterval is the least time between two fetches for the sake of kids
-	// that a live set lacks.
-	missInterval = 10 * time.Second
-
-	// maxColdFetches bounds the fetches under way while there is no set at all.
-	// Requests cannot wait for each other's I/O, so those that arrive together
-	// in a new instance each make their own. The bound lies above what one
-	// instance serves at a time and below what a flood of forged tokens could
-	// ask for while Vouch hangs.
-	maxColdFetches = 256
-
-	// Waits after failed fetches double from one to the other.
-	minBackoff = time.Second
-	maxBackoff = 30 * time.Second
-
-	// shortWait is what to wait for a fetch that another request has under way.
-	shortWait = time.Second
-)
-
 var (
 	errUnknownKey = reason("key is not in the issuer's set")
 	errBusy       = errors.New("key set is being fetched, or was a moment ago")

@@ -12,8 +12,8 @@ import (
 	"mcp-credential-broker/broker/strictjson"
 )
 
-// maxDate is the year 9999: times beyond it overflow somewhere down the line.
-const maxDate = 253402300799
+// lastDate ends the year 9999: times beyond it overflow somewhere down the line.
+const lastDate = 253402300799
 
 // parseHeader returns the kid of a JWT whose JOSE header is that of an access
 // token (RFC 9068 section 2.1). The algorithm is left to the parser.
@@ -161,7 +161,7 @@ func take(to *string, name string, value gjson.Result) error {
 // signs are refused: Vouch writes none, and floats overflow into odd dates.
 func takeDate(to **jwt.NumericDate, name string, value gjson.Result) error {
 	seconds, err := strconv.ParseUint(value.Raw, 10, 64)
-	if err != nil || seconds > maxDate {
+	if err != nil || seconds > lastDate {
 		return reason(name + " is not a whole number of seconds")
 	}
 	*to = jwt.NewNumericDate(time.Unix(int64(seconds), 0))

@@ -11,12 +11,8 @@ import (
 	"mcp-credential-broker/broker/strictjson"
 )
 
-const (
-	// maxKeys is how many keys a key set may hold, usable or not.
-	maxKeys = 32
-	// coordinateBytes is the size of a P-256 coordinate (RFC 7518 section 6.2.1.2).
-	coordinateBytes = 32
-)
+// coordinateBytes is the size of a P-256 coordinate (RFC 7518 section 6.2.1.2).
+const coordinateBytes = 32
 
 var (
 	errKeySet = errors.New("key set is not the JSON of one")

@@ -24,13 +24,6 @@ import (
 	"mcp-credential-broker/broker/upstream"
 )
 
-const (
-	// maxTokenBytes is several times what Vouch issues, and small enough to parse.
-	maxTokenBytes = 8 << 10
-	// maxSkew is how far the issuer's clock may be off.
-	maxSkew = 60 * time.Second
-)
-
 var errNoJWT = reason("token is too long or not a JWT")
 
 // A Caller is who sent a request, according to a verified token.

@@ -11,13 +11,7 @@ const (
 	HostCertificate uint32 = 2
 )
 
-const (
-	certificateSuffix = "-cert-v01@openssh.com"
-	// maxCertificateLine holds the largest RSA key, signed by the largest RSA
-	// key, with room for principals and options.
-	maxCertificateLine = 32 << 10
-	maxPrincipals      = 256
-)
+const certificateSuffix = "-cert-v01@openssh.com"
 
 // A Certificate is what one parsed certificate says. Nothing here proves who
 // signed it.

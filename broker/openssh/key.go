@@ -29,13 +29,6 @@ const (
 	typeSKECDSA256 = "sk-ecdsa-sha2-nistp256@openssh.com"
 )
 
-const (
-	minRSABits = 1024
-	maxRSABits = 16384
-	// maxKeyLine is OpenSSH's own bound of a line (sshd(8), authorized_keys).
-	maxKeyLine = 8 << 10
-)
-
 // A PublicKey is one parsed public key. Its comment, which is often somebody's
 // name and host, is not kept.
 type PublicKey struct {

@@ -13,10 +13,6 @@ const (
 	gapLength   = 6
 )
 
-// maxEncoded bounds what is searched for base64, which takes several rounds. What
-// is longer is refused in any case.
-const maxEncoded = 32 << 10
-
 // looksPrivate reports whether text holds a private key, or a part of one that
 // tells itself: the label of a PEM, PKCS #8 or ssh.com file, a line of a PuTTY
 // file, an age identity, the first bytes of a key whose label was lost, or any

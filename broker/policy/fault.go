@@ -9,10 +9,6 @@ import (
 	"unicode/utf8"
 )
 
-// maxFaults bounds how many faults one document tells: the rest mostly follow
-// from the first, and /healthz shows them all.
-const maxFaults = 50
-
 // A Fault is one thing that is wrong with a document, or, from Warnings, one
 // that works otherwise than its writer may think.
 type Fault struct {

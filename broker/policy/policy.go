@@ -13,17 +13,6 @@ import (
 	"encoding/hex"
 )
 
-const (
-	leastSeconds   = 900
-	mostSeconds    = 43200
-	defaultSeconds = 3600
-
-	// These bound what a call and a cold start cost.
-	maxRules    = 5000
-	maxTests    = 1000
-	maxProfiles = 1000
-)
-
 // A Policy is a compiled document. It never changes, so any number of goroutines
 // may use it.
 type Policy struct {

@@ -6,14 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-const (
-	// maxDocumentBytes bounds a document. 2,000 rules take a third of it.
-	maxDocumentBytes = 1 << 20
-	// maxDepth bounds how deep values may lie in one another: what a document
-	// may hold is 7 deep, and reading one level takes stack.
-	maxDepth = 12
-)
-
 // A shape is what a JSON value is.
 type shape uint8
 

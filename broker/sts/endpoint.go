@@ -2,9 +2,6 @@ package sts
 
 import "strings"
 
-// maxRegion keeps a region far inside a DNS label, of which it becomes one.
-const maxRegion = 32
-
 // A partition is a group of regions with its own accounts and DNS suffix.
 type partition struct {
 	// prefixes are what regions start with, without the last hyphen, in one text.

@@ -2,11 +2,6 @@ package sts
 
 import "strings"
 
-const (
-	maxRolePath = 512
-	maxRoleName = 64
-)
-
 // A RoleARN is the Amazon Resource Name of an IAM role, taken apart.
 type RoleARN struct {
 	// Partition is one that Endpoint knows, e.g. "aws" or "aws-us-gov".

@@ -6,14 +6,11 @@ import (
 
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/strictjson"
+	"mcp-credential-broker/broker/upstream"
 )
 
-const (
-	minSessionName = 2
-	maxSessionName = 64
-	// defaultSessionName is that of the published guide.
-	defaultSessionName = "vouch-mcp"
-)
+// defaultSessionName is that of the published guide.
+const defaultSessionName = "vouch-mcp"
 
 // SessionName returns the role session name for an ID token's subject: the
 // subject itself where STS's grammar allows it, because the trust policies that
@@ -54,6 +51,6 @@ func UnverifiedSubject(idToken secret.String) string {
 	if err != nil || !found || strings.Contains(signature, ".") {
 		return ""
 	}
-	claims, _ := strictjson.Read(payload, maxAnswerBytes) // without members if it is no JSON object
-	return claims.Member("sub").Str                       // empty for every other type
+	claims, _ := strictjson.Read(payload, upstream.MaxAnswerBytes) // without members if it is no JSON object
+	return claims.Member("sub").Str                                // empty for every other type
 }

@@ -7,15 +7,6 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of session policies (AWS STS API reference, AssumeRoleWithWebIdentity).
-const (
-	maxPolicyARNs = 10
-	minARN        = 20
-	// maxPolicies holds for the characters of the inline policy and of all ARNs
-	// together.
-	maxPolicies = 2048
-)
-
 // SessionPolicies narrow a session: it may do what its role allows, any of these
 // allows too, and none denies. So one more may widen it. The zero value narrows
 // nothing.

@@ -21,22 +21,6 @@ import (
 	"mcp-credential-broker/broker/upstream"
 )
 
-const (
-	hopTimeout = 8 * time.Second
-	// clockSkew is how far AWS's clock and ours may be apart.
-	clockSkew      = 5 * time.Minute
-	maxAnswerBytes = 64 << 10
-)
-
-// Bounds of the action's parameters and of its answer (AWS STS API reference).
-const (
-	minDurationSeconds = 900
-	maxDurationSeconds = 43200
-	minTokenLength     = 4
-	maxTokenLength     = 20000
-	maxARN             = 2048
-)
-
 // A Client calls STS.
 type Client struct {
 	Upstream upstream.Client
@@ -89,8 +73,8 @@ func (c Client) AssumeRoleWithWebIdentity(ctx context.Context, in Input) (*Crede
 		URL:      endpoint,
 		Header:   http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
 		Body:     in.form(),
-		Timeout:  hopTimeout,
-		MaxBytes: maxAnswerBytes,
+		Timeout:  upstream.HopTime,
+		MaxBytes: upstream.MaxAnswerBytes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("calling STS: %w", err)
@@ -114,11 +98,11 @@ func (c Client) AssumeRoleWithWebIdentity(ctx context.Context, in Input) (*Crede
 func (in Input) checkAnswer(creds *Credentials, now time.Time) error {
 	session := "arn:" + in.Role.Partition + ":sts::" + in.Role.Account + ":assumed-role/" + in.Role.Name + "/"
 	name, found := cutFold(creds.AssumedRoleARN, session)
-	most := time.Duration(cmp.Or(in.DurationSeconds, maxDurationSeconds)) * time.Second
+	most := time.Duration(cmp.Or(in.DurationSeconds, MaxDurationSeconds)) * time.Second
 	switch {
 	case !found || name != in.SessionName:
 		return fmt.Errorf("%w: another session", ErrMalformed)
-	case !creds.Expiration.After(now), creds.Expiration.After(now.Add(most + clockSkew)):
+	case !creds.Expiration.After(now), creds.Expiration.After(now.Add(most + upstream.MaxClockSkew)):
 		return fmt.Errorf("%w: another life", ErrMalformed)
 	}
 	return nil
@@ -157,7 +141,7 @@ func (in Input) check() error {
 	case len(token) < minTokenLength, len(token) > maxTokenLength:
 		return fmt.Errorf("%w: token length", ErrInput)
 	case in.DurationSeconds == 0:
-	case in.DurationSeconds < minDurationSeconds, in.DurationSeconds > maxDurationSeconds:
+	case in.DurationSeconds < MinDurationSeconds, in.DurationSeconds > MaxDurationSeconds:
 		return fmt.Errorf("%w: duration", ErrInput)
 	}
 	return CheckSessionPolicies(in.Policies)
@@ -243,10 +227,6 @@ func parseTime(s string) (time.Time, error) {
 	return t.UTC(), err
 }
 
-// maxCodeBytes bounds an error's code, which is logged: a secret access key has 40
-// characters, which may all pass for those of a code.
-const maxCodeBytes = 39
-
 // readErrorCode finds the code of an error answer, whatever its root is called.
 // What does not look like a code is dropped: it would end up in logs and answers.
 func readErrorCode(body []byte) string {
@@ -256,7 +236,7 @@ func readErrorCode(body []byte) string {
 	}
 	code := root.child("Error").child("Code").value()
 	notCode := func(r rune) bool { return r != '.' && (r == '_' || !isWord(r)) }
-	if len(code) > maxCodeBytes || strings.ContainsFunc(code, notCode) {
+	if len(code) > upstream.MaxCodeBytes || strings.ContainsFunc(code, notCode) {
 		return ""
 	}
 	return code

@@ -5,12 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-)
 
-// Bounds of an XML document. An answer of STS has about 20 elements, 4 deep.
-const (
-	maxXMLDepth    = 16
-	maxXMLElements = 256
+	"mcp-credential-broker/broker/upstream"
 )
 
 // An element is one XML element: its name without prefix, its own text, and the
@@ -74,7 +70,7 @@ type xmlReader struct {
 // ErrMalformed.
 func parseXML(document []byte) (*element, error) {
 	r := &xmlReader{rest: string(document)}
-	if len(document) > maxAnswerBytes {
+	if len(document) > upstream.MaxAnswerBytes {
 		r.fail("too large")
 	}
 	if !isXMLText(r.rest) {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"mcp-credential-broker/broker/upstream"
 )
 
 func TestParseXML(t *testing.T) {
@@ -137,7 +139,7 @@ func TestParseXMLRefuses(t *testing.T) {
 		"too many elements":          "<a>" + strings.Repeat("<b/>", maxXMLElements) + "</a>",
 		"too many pieces of text":    "<a>" + strings.Repeat("b<!---->", maxXMLElements) + "</a>",
 		"too many CDATA sections":    "<a>" + strings.Repeat("<![CDATA[b]]>", maxXMLElements) + "</a>",
-		"too large":                  "<a>" + strings.Repeat("x", maxAnswerBytes) + "</a>",
+		"too large":                  "<a>" + strings.Repeat("x", upstream.MaxAnswerBytes) + "</a>",
 		"HTML":                       "<html><body><br></body></html>",
 		"JSON":                       `{"a":1}`,
 		"ampersands without an end":  "<a>" + strings.Repeat("&", 60_000),

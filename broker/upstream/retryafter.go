@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds the wait that an answer may ask for.
-const maxRetryAfter = time.Hour
-
 // RetryAfter reads the header's two forms, seconds, which some servers write with
 // a fraction, and a date (RFC 9110 section 10.2.3). Of several values, in as many
 // fields or joined by commas on the way, the longest wait counts: each of them

@@ -32,9 +32,6 @@ var (
 	ErrNoTime = errors.New("no time left for the upstream call")
 )
 
-// minHopTime is what must be left of a call's time for a hop to start.
-const minHopTime = 2 * time.Second
-
 // A Request is one HTTP request with the bounds of its answer.
 type Request struct {
 	Method string

@@ -13,13 +13,6 @@ import (
 	"mcp-credential-broker/broker/upstream"
 )
 
-// Bounds of what an answer may hold. They lie far above what Vouch sends.
-const (
-	maxTextBytes   = 1 << 10
-	maxListItems   = 500
-	maxPermissions = 100
-)
-
 // An answer takes the fields out of a JSON object. The first field that is
 // missing or of another type sticks in err, so that callers check it once. The
 // Str of a gjson.Result is empty unless it is a string, and empty never passes.
@@ -29,7 +22,7 @@ type answer struct {
 }
 
 func readAnswer(body []byte) *answer {
-	members, err := strictjson.Read(body, maxAnswerBytes)
+	members, err := strictjson.Read(body, upstream.MaxAnswerBytes)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrMalformed, err)
 	}

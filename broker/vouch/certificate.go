@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/openssh"
+	"mcp-credential-broker/broker/upstream"
 )
-
-// clockSkew is how far Vouch's clock and ours may be apart.
-const clockSkew = 5 * time.Minute
 
 // check checks that the certificate is what was asked for, a user certificate for
 // this very key, and what the answer says of it, which is what the caller is told
@@ -35,7 +33,7 @@ func (c *Certificate) check(key *openssh.PublicKey, now time.Time) error {
 		{!sameNames(cert.Principals, c.Principals), "with other principals"},
 		{c.ValidForSeconds == 0, "that has ended"},
 		{!isNear(cert.ValidBefore, now.Add(lives)), "with another end"},
-		{cert.ValidAfter > uint64(now.Add(clockSkew).Unix()), "not valid yet"},
+		{cert.ValidAfter > uint64(now.Add(upstream.MaxClockSkew).Unix()), "not valid yet"},
 		{slices.ContainsFunc(cert.CriticalOptions, isSurprising), "with critical options"},
 		{cert.Damaged(), "damaged"},
 	} {
@@ -54,9 +52,9 @@ func sameNames(a, b []string) bool {
 }
 
 // isNear reports whether a certificate's Unix time, of 64 bits without a sign, is
-// at most clockSkew from t.
+// at most upstream.MaxClockSkew from t.
 func isNear(unix uint64, t time.Time) bool {
-	return unix >= uint64(t.Add(-clockSkew).Unix()) && unix <= uint64(t.Add(clockSkew).Unix())
+	return unix >= uint64(t.Add(-upstream.MaxClockSkew).Unix()) && unix <= uint64(t.Add(upstream.MaxClockSkew).Unix())
 }
 
 // isSurprising reports whether a critical option does more than narrow from where

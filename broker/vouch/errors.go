@@ -22,17 +22,13 @@ var (
 	ErrMalformed = errors.New("malformed vouch answer")
 )
 
-// maxCodeBytes bounds an error's code, which is logged: no credential that Vouch hands
-// out is as short.
-const maxCodeBytes = 39
-
 // An Error is a refusal by Vouch. The sentence that came with it is dropped: it
 // may name logins or quote the request.
 type Error struct {
 	// Status is the HTTP status, outside 200 to 299.
 	Status int
 	// Code is Vouch's name for the reason, e.g. "hardware_required"; at most
-	// maxCodeBytes lower-case letters, digits and underscores. It is empty when
+	// upstream.MaxCodeBytes lower-case letters, digits and underscores. It is empty when
 	// there was none to read.
 	Code string
 	// RetryAfter is the wait that Vouch asks for, 0 to 1 hour.
@@ -63,7 +59,7 @@ func readError(resp *upstream.Response, now time.Time) *Error {
 	}
 	body := readAnswer(resp.Body).body // without members if it is no JSON object
 	for _, key := range [...]string{"code", "error"} {
-		if code := body.Member(key).Str; e.Code == "" && len(code) <= maxCodeBytes && isCode(code) {
+		if code := body.Member(key).Str; e.Code == "" && len(code) <= upstream.MaxCodeBytes && isCode(code) {
 			e.Code = code
 		}
 	}

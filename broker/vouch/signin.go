@@ -16,13 +16,7 @@ import (
 	"mcp-credential-broker/broker/upstream"
 )
 
-const (
-	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-	// assertionLife is short: Vouch takes an assertion once, and 300 s at most.
-	assertionLife = 60 * time.Second
-	// nonceLife is for how long a DPoP nonce is used: Vouch keeps it for 300 s.
-	nonceLife = 240 * time.Second
-)
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // A SignIn is the broker as an OAuth client of Vouch, by which people sign in. It
 // authenticates with private_key_jwt (RFC 7523) and asks for tokens bound to its
@@ -167,8 +161,8 @@ func (s *SignIn) try(ctx context.Context, path string, form url.Values, nonce st
 			"Dpop":         {proof},
 		},
 		Body:     []byte(form.Encode()),
-		Timeout:  hopTimeout,
-		MaxBytes: maxAnswerBytes,
+		Timeout:  upstream.HopTime,
+		MaxBytes: upstream.MaxAnswerBytes,
 	})
 	if err != nil {
 		return nil, err

@@ -15,17 +15,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"mcp-credential-broker/broker/openssh"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
-)
-
-const (
-	hopTimeout      = 8 * time.Second
-	maxAnswerBytes  = 64 << 10
-	maxRequestBytes = 8 << 10
 )
 
 // A Client calls the credential API.
@@ -220,7 +213,7 @@ func (c Client) call(ctx context.Context, auth Authorization, r upstream.Request
 		r.Header = http.Header{}
 	}
 	r.Header.Set("Accept", "application/json")
-	r.Timeout, r.MaxBytes = hopTimeout, maxAnswerBytes
+	r.Timeout, r.MaxBytes = upstream.HopTime, upstream.MaxAnswerBytes
 	retriable, err := auth.authorize(&r, nonces{})
 	if err != nil {
 		return nil, err
