@@ -45,7 +45,7 @@ var defaultRedirectHosts = []string{"claude.ai", "claude.com", "chatgpt.com", "v
 // defaultOrigins are the web clients that are known to speak MCP from a browser.
 var defaultOrigins = []string{"https://claude.ai", "https://claude.com", "https://chatgpt.com", "https://vscode.dev", "https://github.dev"}
 
-// Config is what the environment says, checked. README.md documents each
+// Config is what the environment says, checked. docs/configuration.md documents each
 // variable.
 type Config struct {
 	// Issuer is Vouch's issuer without a trailing slash, compared byte for byte.
