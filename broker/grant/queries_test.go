@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // goldenLines are the lines of the golden file.
@@ -118,9 +119,13 @@ func TestOCSF(t *testing.T) {
 		if events.Decode(&line) != nil || events.Decode(&event) != nil {
 			t.Fatal("the program's output cannot be read")
 		}
+		at, err := time.Parse(time.RFC3339, line.Time)
+		if err != nil {
+			t.Error(err)
+		}
 		decisions++
 		issued := line.Outcome == "issued"
-		if event.Category != 3 || event.Class != 3003 || event.Type != event.Class*100+event.Activity || event.Severity == 0 || event.Time != line.Time.UnixMilli() ||
+		if event.Category != 3 || event.Class != 3003 || event.Type != event.Class*100+event.Activity || event.Severity == 0 || event.Time != at.UnixMilli() ||
 			event.Metadata.Version == "" || event.Metadata.Product.Name == "" || event.User.UID != line.Subject || event.Privileges[0] != line.Tool ||
 			(event.Status == 1) != issued || (event.Session.Credential != nil) != issued {
 			t.Errorf("%+v became %+v", line, event)

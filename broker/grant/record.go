@@ -15,17 +15,17 @@ import (
 // written once. It names what was issued by reference only, and holds no token,
 // key, certificate or header.
 type record struct {
-	Event      string    `json:"event"` // "tool_call"
-	Time       time.Time `json:"time"`
-	RequestID  string    `json:"request_id"`
-	SignIn     string    `json:"sign_in,omitempty"`
-	Subject    string    `json:"sub"`
-	Email      string    `json:"email,omitempty"`
-	ClientID   string    `json:"client_id"`
-	ClientName string    `json:"client_name,omitempty"` // as the client calls itself
-	ClientHost string    `json:"client_host,omitempty"`
-	Tool       string    `json:"tool"`
-	Target     target    `json:"target"`
+	Event      string `json:"event"` // "tool_call"
+	Time       string `json:"time"`  // RFC 3339, in UTC; a time.Time would be written and then read to be checked
+	RequestID  string `json:"request_id"`
+	SignIn     string `json:"sign_in,omitempty"`
+	Subject    string `json:"sub"`
+	Email      string `json:"email,omitempty"`
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name,omitempty"` // as the client calls itself
+	ClientHost string `json:"client_host,omitempty"`
+	Tool       string `json:"tool"`
+	Target     target `json:"target"`
 	// Decision is allow, deny, would-deny or approval_wanted; empty when it did
 	// not come to that.
 	Decision    string            `json:"decision,omitempty"`
@@ -86,7 +86,7 @@ type hopRecord struct {
 
 func newRecord(now time.Time, who Caller, in *mcp.Call) *record {
 	return &record{
-		Event: "tool_call", Time: now.UTC(), RequestID: who.RequestID,
+		Event: "tool_call", Time: now.UTC().Format(time.RFC3339Nano), RequestID: who.RequestID,
 		Subject: who.Subject, Email: who.Email, ClientID: who.ClientID,
 		ClientName: clientname.Clean(cmp.Or(who.ClientName, in.ClientName)), ClientHost: who.ClientHost,
 		SignIn: who.SignIn, Tool: in.Tool, Outcome: "failed", Status: 500,

@@ -164,7 +164,7 @@ func explainAccess(c *call, in arguments) (any, error) {
 	if !given {
 		object.Raw = "{}"
 	}
-	probe := &call{desk: c.desk, caller: c.caller, record: newRecord(c.record.Time, c.caller, &mcp.Call{Tool: name})}
+	probe := &call{desk: c.desk, caller: c.caller, record: newRecord(c.desk.config.Now(), c.caller, &mcp.Call{Tool: name})}
 	wanted, arguments, err := probe.settle(t, []byte(object.Raw))
 	if err == nil {
 		_, err = probe.approve(t, arguments, wanted, &mcp.Call{})
