@@ -142,7 +142,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case approval.Path, authserver.MetadataPath, authserver.AuthorizePath, authserver.CallbackPath, authserver.TokenPath, authserver.RevokePath, authserver.RegisterPath:
 		b.serveAuthServer(w, r, resource, err)
 	default:
-		writeNotFound(w)
+		serveNothing(w, r)
 	}
 }
 

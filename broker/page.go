@@ -74,6 +74,20 @@ func serveVisit(w http.ResponseWriter, requestID string, challenge oauth.Challen
 	writePage(w, http.StatusUnauthorized, "For MCP clients", visit+page.RequestID(requestID))
 }
 
+// nothing is for a person with a mistyped address.
+const nothing = `<h1>There is nothing at this address</h1>
+<p><a href="/">See how to connect an assistant</a></p>
+`
+
+func serveNothing(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept")
+	if opensInBrowser(r) {
+		writePage(w, http.StatusNotFound, "Nothing here", nothing+page.RequestID(w.Header().Get(requestIDHeader)))
+		return
+	}
+	writeNotFound(w)
+}
+
 func writePage(w http.ResponseWriter, status int, title, body string) {
 	page.SetHeaders(w.Header())
 	w.WriteHeader(status)

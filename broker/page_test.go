@@ -120,3 +120,30 @@ func TestVisit(t *testing.T) {
 		})
 	}
 }
+
+// TestNothing: a person with a mistyped address gets a page with a way on, and a
+// program gets JSON.
+func TestNothing(t *testing.T) {
+	b := newBench(t, vouchtest.Options{}, nil)
+	for accept, want := range map[string]string{
+		"text/html,application/xhtml+xml": "<h1>There is nothing at this address</h1>",
+		"application/json":                `"nothing is served here; the MCP endpoint is /mcp"`,
+	} {
+		resp, body := open(t, b, "/mpc", accept, "")
+		if resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: status %d", accept, resp.StatusCode)
+		}
+		if !strings.Contains(body, want) {
+			t.Errorf("%s: the body lacks %q:\n%s", accept, want, body)
+		}
+		if resp.Header.Get("Vary") != "Accept" {
+			t.Errorf("%s: Vary is %q", accept, resp.Header.Values("Vary"))
+		}
+		if strings.HasPrefix(accept, "text/html") && !strings.Contains(body, `<a href="/">`) {
+			t.Errorf("no way on:\n%s", body)
+		}
+		if id := resp.Header.Get("X-Request-Id"); strings.HasPrefix(accept, "text/html") && (id == "" || !strings.Contains(body, id)) {
+			t.Errorf("the page lacks the request's id %q:\n%s", id, body)
+		}
+	}
+}
