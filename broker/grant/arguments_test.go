@@ -44,12 +44,14 @@ func TestInlinePolicyBeside(t *testing.T) {
 	d, w, _ := wired(t, compiled(t, prodPolicy))
 	room := 2048 - len("arn:aws:iam::aws:policy/ReadOnlyAccess")
 	document := func(length int) string { return `{"a":"` + strings.Repeat("x", length-8) + `"}` }
+	nested := func(depth int) string { return strings.Repeat(`{"a":`, depth) + "1" + strings.Repeat("}", depth) }
 	for _, tt := range []struct {
 		policy string
 		fits   bool
 	}{
 		{document(room), true}, {document(room + 1), false}, {document(2048), false},
 		{`{"a":`, false}, {`{"a":1}x`, false}, {`[]`, false}, {`7`, false}, {`{}`, true},
+		{nested(maxPolicyDepth), true}, {nested(maxPolicyDepth + 1), false},
 	} {
 		w.asked = 0
 		quoted, _ := json.Marshal(tt.policy)

@@ -12,6 +12,7 @@ import (
 	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/policy"
+	"mcp-credential-broker/broker/strictjson"
 	"mcp-credential-broker/broker/sts"
 	"mcp-credential-broker/broker/vouch"
 )
@@ -144,7 +145,7 @@ func inlinePolicy(in arguments) (string, error) {
 	if err != nil || text == "" {
 		return "", err
 	}
-	if !gjson.Valid(text) || !gjson.Parse(text).IsObject() {
+	if !strictjson.Valid(text, maxPolicyDepth) || !gjson.Parse(text).IsObject() {
 		return "", invalid("policy must be an IAM policy as JSON text")
 	}
 	return text, nil

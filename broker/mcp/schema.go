@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/strictjson"
 )
 
 const nameLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -32,7 +34,7 @@ func (t *Tool) check() error {
 }
 
 func checkRoot(schema json.RawMessage) error {
-	if !gjson.ValidBytes(schema) || gjson.GetBytes(schema, "type").Str != "object" {
+	if !strictjson.Valid(string(schema), maxDepth) || gjson.GetBytes(schema, "type").Str != "object" {
 		return errors.New(`the root must be a JSON object of type "object"`)
 	}
 	return checkSchema(gjson.ParseBytes(schema))
