@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidwall/gjson"
-
 	"mcp-credential-broker/broker/memo"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/strictjson"
@@ -181,10 +179,10 @@ func readParts(parts [3][]byte) (AccessToken, error) {
 	}
 	subject, errSubject := claims.Text("sub")
 	email, errEmail := claims.Text("email")
-	if subject == "" || errSubject != nil || errEmail != nil || claims.Member("exp").Type != gjson.Number {
+	if subject == "" || errSubject != nil || errEmail != nil || claims.Member("exp").Type != strictjson.Number {
 		return AccessToken{}, errTokenClaims
 	}
-	verified := claims.Member("email_verified").Type == gjson.True && email != ""
+	verified := claims.Member("email_verified").Type == strictjson.True && email != ""
 	if claims.Has("email_verified") && !verified {
 		email = ""
 	}
@@ -192,7 +190,7 @@ func readParts(parts [3][]byte) (AccessToken, error) {
 		VouchToken: joinToken(parts), Subject: subject, Email: email, EmailVerified: verified,
 		Expires: time.Unix(claims.Member("exp").Int(), 0), SignIn: signInID(parts[2]),
 	}
-	if claims.Member("auth_time").Type == gjson.Number {
+	if claims.Member("auth_time").Type == strictjson.Number {
 		t.AuthTime = time.Unix(claims.Member("auth_time").Int(), 0)
 	}
 	return t, nil

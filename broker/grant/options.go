@@ -6,10 +6,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/tidwall/gjson"
-
 	"mcp-credential-broker/broker/age"
 	"mcp-credential-broker/broker/format"
+	"mcp-credential-broker/broker/strictjson"
 )
 
 const (
@@ -76,7 +75,7 @@ func recipientFault(err error) error {
 // holdsAgeKey reports whether a JSON value holds the secret half of an age key, as it
 // is written or, in a text, behind escapes.
 func holdsAgeKey(raw string) bool {
-	raw += gjson.Parse(raw).Str
+	raw += strictjson.Parse(raw).Str
 	return strings.Contains(strings.ToUpper(raw), "AGE-SECRET-KEY")
 }
 

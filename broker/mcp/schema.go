@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tidwall/gjson"
-
 	"mcp-credential-broker/broker/strictjson"
 )
 
@@ -34,23 +32,23 @@ func (t *Tool) check() error {
 }
 
 func checkRoot(schema json.RawMessage) error {
-	if !strictjson.Valid(string(schema), maxDepth) || gjson.GetBytes(schema, "type").Str != "object" {
+	if !strictjson.Valid(string(schema), maxDepth) || strictjson.Of(strictjson.Parse(string(schema))).Member("type").Str != "object" {
 		return errors.New(`the root must be a JSON object of type "object"`)
 	}
-	return checkSchema(gjson.ParseBytes(schema))
+	return checkSchema(strictjson.Parse(string(schema)))
 }
 
 // checkSchema holds a schema, and those inside it, to the subset of New.
-func checkSchema(schema gjson.Result) (err error) {
+func checkSchema(schema strictjson.Value) (err error) {
 	if !schema.IsObject() {
 		return errors.New("a schema must be an object")
 	}
-	schema.ForEach(func(key, value gjson.Result) bool {
-		switch key.Str {
+	for key, value := range schema.Members() {
+		switch key {
 		case "$schema", "$ref", "$defs", "anyOf", "oneOf", "allOf", "x-mcp-header":
-			err = fmt.Errorf("%s is not accepted everywhere", key.Str)
+			err = fmt.Errorf("%s is not accepted everywhere", key)
 		case "type":
-			if value.Type != gjson.String {
+			if value.Type != strictjson.String {
 				err = errors.New("type must be one name")
 			}
 		case "properties":
@@ -58,25 +56,26 @@ func checkSchema(schema gjson.Result) (err error) {
 		case "items":
 			err = checkSchema(value)
 		case "additionalProperties":
-			if !value.IsBool() {
+			if value.Type != strictjson.True && value.Type != strictjson.False {
 				err = checkSchema(value)
 			}
 		}
-		return err == nil
-	})
-	return err
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func checkProperties(properties gjson.Result) (err error) {
-	properties.ForEach(func(name, schema gjson.Result) bool {
-		if schema.Get("type").Str == "" || schema.Get("description").Str == "" {
-			err = fmt.Errorf("property %s needs a type and a description", name.Str)
-			return false
+func checkProperties(properties strictjson.Value) error {
+	for name, schema := range properties.Members() {
+		members := strictjson.Of(schema)
+		if members.Member("type").Str == "" || members.Member("description").Str == "" {
+			return fmt.Errorf("property %s needs a type and a description", name)
 		}
-		if err = checkSchema(schema); err != nil {
-			err = fmt.Errorf("property %s: %w", name.Str, err)
+		if err := checkSchema(schema); err != nil {
+			return fmt.Errorf("property %s: %w", name, err)
 		}
-		return err == nil
-	})
-	return err
+	}
+	return nil
 }

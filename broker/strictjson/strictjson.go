@@ -10,8 +10,6 @@ package strictjson
 import (
 	"errors"
 	"strings"
-
-	"github.com/tidwall/gjson"
 )
 
 // maxDepth is how deep arrays and objects may nest in what Read takes. Nothing
@@ -66,9 +64,9 @@ func Valid(text string, depth int) bool {
 }
 
 // Each calls visit for each member, in order, and ends with its first error.
-func (o Object) Each(visit func(name string, value gjson.Result) error) error {
+func (o Object) Each(visit func(name string, value Value) error) error {
 	for _, m := range o.members {
-		if err := visit(m.name, gjson.Parse(m.value)); err != nil {
+		if err := visit(m.name, Parse(m.value)); err != nil {
 			return err
 		}
 	}
@@ -76,14 +74,14 @@ func (o Object) Each(visit func(name string, value gjson.Result) error) error {
 }
 
 // Member returns the member of exactly this name; one that is absent does not
-// exist in gjson's sense, and has the type null.
-func (o Object) Member(name string) gjson.Result {
+// exist, and has the type null.
+func (o Object) Member(name string) Value {
 	for _, m := range o.members {
 		if m.name == name {
-			return gjson.Parse(m.value)
+			return Parse(m.value)
 		}
 	}
-	return gjson.Result{}
+	return Value{}
 }
 
 // Object returns the members of a member that is an object, and none of another.
@@ -91,22 +89,22 @@ func (o Object) Object(name string) Object { return Of(o.Member(name)) }
 
 // Of returns the members of a value that was found in an Object. What is no
 // object has none.
-func Of(value gjson.Result) Object {
+func Of(value Value) Object {
 	object, _ := read(value.Raw)
 	return object
 }
 
 // Has reports whether there is a member with a value; null is none.
-func (o Object) Has(name string) bool { return o.Member(name).Type != gjson.Null }
+func (o Object) Has(name string) bool { return o.Member(name).Type != Null }
 
 // Text returns a string member, or "" if there is none.
 //
 // Errors: ErrType.
 func (o Object) Text(name string) (string, error) {
 	switch member := o.Member(name); member.Type {
-	case gjson.Null:
+	case Null:
 		return "", nil
-	case gjson.String:
+	case String:
 		return member.Str, nil
 	}
 	return "", ErrType
@@ -117,7 +115,7 @@ func (o Object) Text(name string) (string, error) {
 // Errors: ErrType.
 func (o Object) Texts(name string) ([]string, error) {
 	member := o.Member(name)
-	if member.Type == gjson.Null {
+	if member.Type == Null {
 		return nil, nil
 	}
 	if !member.IsArray() {
@@ -125,7 +123,7 @@ func (o Object) Texts(name string) ([]string, error) {
 	}
 	texts := []string{}
 	for _, element := range member.Array() {
-		if element.Type != gjson.String {
+		if element.Type != String {
 			return nil, ErrType
 		}
 		texts = append(texts, element.Str)

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidwall/gjson"
-
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/strictjson"
 	"mcp-credential-broker/broker/upstream"
@@ -15,7 +13,7 @@ import (
 
 // An answer takes the fields out of a JSON object. The first field that is
 // missing or of another type sticks in err, so that callers check it once. The
-// Str of a gjson.Result is empty unless it is a string, and empty never passes.
+// Str of a strictjson.Value is empty unless it is a string, and empty never passes.
 type answer struct {
 	body strictjson.Object
 	err  error
@@ -116,14 +114,13 @@ func (a *answer) codes(key string) map[string]string {
 	if !field.IsObject() {
 		a.fail(key)
 	}
-	field.ForEach(func(name, value gjson.Result) bool {
-		if !isCode(name.Str) || !isCode(value.Str) || len(codes) == maxPermissions {
+	for name, value := range field.Members() {
+		if !isCode(name) || !isCode(value.Str) || len(codes) == maxPermissions {
 			a.fail(key)
-			return false
+			break
 		}
-		codes[name.Str] = value.Str
-		return true
-	})
+		codes[name] = value.Str
+	}
 	return codes
 }
 
