@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ var (
 	docLink   = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 	docTarget = regexp.MustCompile("make ([a-z][a-z-]+)")
 	docFile   = regexp.MustCompile(`docs/[a-z]+\.md`)
+	docSource = regexp.MustCompile(`^[\w./-]+\.(?:go|mjs|ts)$|^(?:broker|worker|docs)/[\w./-]+$`)
 	makeRule  = regexp.MustCompile(`(?m)^([a-z-]+):`)
 )
 
@@ -44,7 +46,7 @@ func pages(t *testing.T, root string) map[string]string {
 }
 
 // TestPages: each page that another one links is there, and so is each target of
-// make that one names in code.
+// make, and each source file, that one names in code.
 func TestPages(t *testing.T) {
 	root, err := stack.Root()
 	if err != nil {
@@ -68,6 +70,9 @@ func TestPages(t *testing.T) {
 			if i%2 == 0 {
 				continue // not in code
 			}
+			if docSource.MatchString(part) && !isIn(part, root, "", "broker", "worker", "broker/*", "worker/*") {
+				t.Errorf("%s names %s, which is not there", filepath.Base(path), part)
+			}
 			for _, m := range docTarget.FindAllStringSubmatch(part, -1) {
 				if !targets[m[1]] {
 					t.Errorf("%s names make %s, which is no target", filepath.Base(path), m[1])
@@ -75,6 +80,14 @@ func TestPages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// isIn reports whether a path lies in one of these folders of root.
+func isIn(path, root string, folders ...string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool {
+		found, err := filepath.Glob(filepath.Join(root, folder, path))
+		return err == nil && len(found) > 0
+	})
 }
 
 // TestCitedPages: a comment or an error that cites a page cites one that is there.
