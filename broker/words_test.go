@@ -1,13 +1,12 @@
 package broker_test
 
 import (
-	"cmp"
 	"encoding/json"
 	"regexp"
 	"strings"
 	"testing"
 
-	"mcp-credential-broker/broker/strictjson"
+	"github.com/tidwall/gjson"
 )
 
 // tempting are words in which a model could be told to approve in the person's place.
@@ -55,36 +54,25 @@ func tempts(text string) []string {
 }
 
 // textsOf are the texts of a JSON value, without the names of its members.
-func textsOf(value strictjson.Value) []string {
+func textsOf(value gjson.Result) []string {
 	if !value.IsObject() && !value.IsArray() {
-		return []string{cmp.Or(value.Str, value.Raw)}
+		return []string{value.String()}
 	}
 	var all []string
-	for name, member := range value.Members() {
-		if name != "approve_at" { // the link by itself
+	value.ForEach(func(name, member gjson.Result) bool {
+		if name.Str != "approve_at" { // the link by itself
 			all = append(all, textsOf(member)...)
 		}
-	}
+		return true
+	})
 	return all
 }
 
-// at is what lies at a path of names, of which "0" is the first item of an array.
-func at(value strictjson.Value, path ...string) strictjson.Value {
-	for _, step := range path {
-		if value.IsArray() && step == "0" {
-			value = value.Array()[0]
-			continue
-		}
-		value = strictjson.Of(value).Member(step)
-	}
-	return value
-}
-
 // rpc returns the result of one call.
-func (b *signInBench) rpc(t *testing.T, token, method, params string) strictjson.Value {
+func (b *signInBench) rpc(t *testing.T, token, method, params string) gjson.Result {
 	t.Helper()
 	status, _, text := b.send(t, token, method, params)
-	result := at(strictjson.Parse(text), "result")
+	result := gjson.Get(text, "result")
 	if !result.Exists() {
 		t.Fatalf("%s: %d %s", method, status, text)
 	}
@@ -113,7 +101,7 @@ func TestNoWordTellsAModelToApprove(t *testing.T) {
 		b.vars = map[string]string{"POLICY": `{"version": 1, "mode": "enforce", "rules": [{"id": "careful", "allow": {"github": ["acme/*"]}, ` + approve + `}]}`}
 		b.use(t, b.keys[0], "")
 		token := b.signIn(t)
-		check := func(name string, value strictjson.Value) {
+		check := func(name string, value gjson.Result) {
 			t.Helper()
 			for _, text := range textsOf(value) {
 				read++
@@ -122,20 +110,20 @@ func TestNoWordTellsAModelToApprove(t *testing.T) {
 				}
 			}
 		}
-		check("the list of tools", at(b.rpc(t, token, "tools/list", `{}`), "tools"))
+		check("the list of tools", b.rpc(t, token, "tools/list", `{}`).Get("tools.#.{title,description,inputSchema,outputSchema}"))
 		check("the instructions", b.rpc(t, token, "initialize", `{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"`+hostile+`","version":"1"}}`))
 		for name, arguments := range calls {
 			answer := b.rpc(t, token, "tools/call", `{"name":"get-github-token","arguments":`+arguments+`}`)
-			text := at(answer, "content", "0", "text").Str
-			if at(answer, "isError").Type != strictjson.True || !json.Valid([]byte(text)) {
+			text := answer.Get("content.0.text").Str
+			if !answer.Get("isError").Bool() || !json.Valid([]byte(text)) {
 				t.Errorf("%s, %s: %s", approve, name, answer.Raw)
 			}
-			if at(strictjson.Parse(text), "approve_at").Exists() {
+			if gjson.Get(text, "approve_at").Exists() {
 				links++
 			}
-			check(name, strictjson.Parse(text))
+			check(name, gjson.Parse(text))
 			explained := b.rpc(t, token, "tools/call", `{"name":"explain-access","arguments":{"tool":"get-github-token","arguments":`+arguments+`}}`)
-			check(name+", explained", at(explained, "structuredContent", "reason"))
+			check(name+", explained", explained.Get("structuredContent.reason"))
 		}
 	}
 	if links < 16 || read < 300 {

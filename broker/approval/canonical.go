@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"mcp-credential-broker/broker/strictjson"
+	"github.com/tidwall/gjson"
 )
 
 // ErrArguments says that an argument is neither text, number, truth value nor a list
@@ -22,7 +22,7 @@ var ErrArguments = errors.New("argument has no canonical form")
 // order of a list counts.
 //
 // Those named in without do not count. Errors: ErrArguments.
-func Canonical(arguments map[string]strictjson.Value, without ...string) (sum [sha256.Size]byte, err error) {
+func Canonical(arguments map[string]gjson.Result, without ...string) (sum [sha256.Size]byte, err error) {
 	var names []string
 	for name := range arguments {
 		if !slices.Contains(without, name) {
@@ -45,7 +45,7 @@ func Canonical(arguments map[string]strictjson.Value, without ...string) (sum [s
 	return sha256.Sum256([]byte(b.String())), nil
 }
 
-func write(b *strings.Builder, value strictjson.Value) error {
+func write(b *strings.Builder, value gjson.Result) error {
 	if !value.IsArray() {
 		return writeScalar(b, value)
 	}
@@ -62,14 +62,14 @@ func write(b *strings.Builder, value strictjson.Value) error {
 	return nil
 }
 
-func writeScalar(b *strings.Builder, value strictjson.Value) error {
+func writeScalar(b *strings.Builder, value gjson.Result) error {
 	switch value.Type {
-	case strictjson.String:
+	case gjson.String:
 		b.WriteString(quote(value.Str))
-	case strictjson.Number:
-		b.WriteString(strconv.FormatFloat(value.Float()+0, 'g', -1, 64)) // +0: no negative zero
-	case strictjson.True, strictjson.False:
-		b.WriteString(value.Raw)
+	case gjson.Number:
+		b.WriteString(strconv.FormatFloat(value.Num+0, 'g', -1, 64)) // +0: no negative zero
+	case gjson.True, gjson.False:
+		b.WriteString(value.Type.String())
 	default:
 		return ErrArguments
 	}

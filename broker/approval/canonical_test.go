@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/approval"
-	"mcp-credential-broker/broker/strictjson"
 )
 
 // TestCanonical: groups of objects that are the same call, each another than those
@@ -30,7 +30,7 @@ func TestCanonical(t *testing.T) {
 		{`{"a":"/\u003c\u2028"}`, `{"a":"\/<` + "\u2028" + `"}`},
 	} {
 		for _, text := range group {
-			sum, err := approval.Canonical(maps.Collect(strictjson.Parse(text).Members()), "approval", "seal_to")
+			sum, err := approval.Canonical(gjson.Parse(text).Map(), "approval", "seal_to")
 			if err != nil {
 				t.Errorf("%s: %v", text, err)
 			}
@@ -43,7 +43,7 @@ func TestCanonical(t *testing.T) {
 		}
 	}
 	for _, text := range []string{`{"a":{}}`, `{"a":[[]]}`, `{"a":[{}]}`, `{"a":null}`, `{"a":[null]}`} {
-		if _, err := approval.Canonical(maps.Collect(strictjson.Parse(text).Members())); !errors.Is(err, approval.ErrArguments) {
+		if _, err := approval.Canonical(gjson.Parse(text).Map()); !errors.Is(err, approval.ErrArguments) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestCanonicalIsOfTheValues(t *testing.T) {
 			members[names[random.IntN(len(names))]] = value()
 		}
 		for _, text := range []string{write(members, ""), write(members, "\n\t ")} {
-			sum, err := approval.Canonical(maps.Collect(strictjson.Parse(text).Members()))
+			sum, err := approval.Canonical(gjson.Parse(text).Map())
 			if err != nil {
 				t.Fatalf("%s: %v", text, err)
 			}

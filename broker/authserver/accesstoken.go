@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/memo"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/strictjson"
@@ -179,10 +181,10 @@ func readParts(parts [3][]byte) (AccessToken, error) {
 	}
 	subject, errSubject := claims.Text("sub")
 	email, errEmail := claims.Text("email")
-	if subject == "" || errSubject != nil || errEmail != nil || claims.Member("exp").Type != strictjson.Number {
+	if subject == "" || errSubject != nil || errEmail != nil || claims.Member("exp").Type != gjson.Number {
 		return AccessToken{}, errTokenClaims
 	}
-	verified := claims.Member("email_verified").Type == strictjson.True && email != ""
+	verified := claims.Member("email_verified").Type == gjson.True && email != ""
 	if claims.Has("email_verified") && !verified {
 		email = ""
 	}
@@ -190,7 +192,7 @@ func readParts(parts [3][]byte) (AccessToken, error) {
 		VouchToken: joinToken(parts), Subject: subject, Email: email, EmailVerified: verified,
 		Expires: time.Unix(claims.Member("exp").Int(), 0), SignIn: signInID(parts[2]),
 	}
-	if claims.Member("auth_time").Type == strictjson.Number {
+	if claims.Member("auth_time").Type == gjson.Number {
 		t.AuthTime = time.Unix(claims.Member("auth_time").Int(), 0)
 	}
 	return t, nil

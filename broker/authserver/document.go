@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/strictjson"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -194,14 +196,15 @@ func holdsSecret(members strictjson.Object) bool {
 	if members.Has("client_secret") || members.Has("client_secret_expires_at") {
 		return true
 	}
-	for _, key := range members.Object("jwks").Member("keys").Members() {
-		for name := range key.Members() {
-			if name == "d" || name == "k" { // RFC 7518 section 6
-				return true
-			}
-		}
-	}
-	return false
+	var secret bool
+	members.Object("jwks").Member("keys").ForEach(func(_, key gjson.Result) bool {
+		key.ForEach(func(name, _ gjson.Result) bool {
+			secret = secret || name.Str == "d" || name.Str == "k" // RFC 7518 section 6
+			return !secret
+		})
+		return !secret
+	})
+	return secret
 }
 
 // checkAuthMethod holds a client to what it says about its authentication: it

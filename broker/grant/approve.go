@@ -8,12 +8,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/seal"
-	"mcp-credential-broker/broker/strictjson"
 )
 
 // An approvalError says that a person must approve first, and by which link. The
@@ -117,8 +118,8 @@ func (c *call) ask(notary *approval.Notary, wanted approval.Call, request *appro
 		err := notary.CheckState(q.RequestState, wanted, now)
 		switch {
 		case err == nil:
-			answer := strictjson.Of(strictjson.Parse(string(q.InputResponses))).Object(answerKey)
-			return nil, answer.Member("action").Str == "accept" && answer.Object("content").Member("approve").Type == strictjson.True, nil
+			answer := gjson.GetBytes(q.InputResponses, answerKey)
+			return nil, answer.Get("action").Str == "accept" && answer.Get("content.approve").Type == gjson.True, nil
 		case !errors.Is(err, seal.ErrExpired) || !q.AsksPeople:
 			return nil, false, errState
 		}

@@ -5,30 +5,33 @@ import (
 	"fmt"
 	"strings"
 
-	"mcp-credential-broker/broker/strictjson"
+	"github.com/tidwall/gjson"
 )
 
 // arguments are those of one call, by name.
-type arguments map[string]strictjson.Value
+type arguments map[string]gjson.Result
 
 // parseArguments takes apart a JSON object whose members must be among known's.
-func parseArguments(object json.RawMessage, known strictjson.Object) (arguments, error) {
+func parseArguments(object json.RawMessage, known gjson.Result) (arguments, error) {
 	in := arguments{}
-	for name, value := range strictjson.Parse(string(object)).Members() {
+	var err error
+	gjson.ParseBytes(object).ForEach(func(key, value gjson.Result) bool {
+		name := key.String()
 		_, twice := in[name]
 		switch {
-		case isInjected(name) && !known.Has(name):
-		case !known.Has(name):
-			return in, invalid("there is no argument %s; %s", quoteName(name), names(known))
+		case isInjected(name) && !known.Get(name).Exists():
+		case !known.Get(gjson.Escape(name)).Exists():
+			err = invalid("there is no argument %s; %s", quoteName(name), names(known))
 		case twice:
-			return in, invalid("the argument %s was given twice", name)
+			err = invalid("the argument %s was given twice", name)
 		case holdsAgeKey(value.Raw): // in whatever place: a name may be looked up elsewhere, and logged
-			return in, ageKeyFault(name)
-		case value.Type != strictjson.Null: // null is "not given" to many clients
+			err = ageKeyFault(name)
+		case value.Type != gjson.Null: // null is "not given" to many clients
 			in[name] = value
 		}
-	}
-	return in, nil
+		return err == nil
+	})
+	return in, err
 }
 
 // isInjected reports whether some clients add an argument of that name to every call,
@@ -47,11 +50,11 @@ func quoteName(name string) string {
 }
 
 // names says which arguments a tool takes.
-func names(known strictjson.Object) string {
+func names(object gjson.Result) string {
 	var all []string
-	_ = known.Each(func(name string, _ strictjson.Value) error {
-		all = append(all, name)
-		return nil
+	object.ForEach(func(key, _ gjson.Result) bool {
+		all = append(all, key.String())
+		return true
 	})
 	if all == nil {
 		return "this tool takes none"
@@ -62,10 +65,10 @@ func names(known strictjson.Object) string {
 // text returns a string argument, or "" when it was not given.
 func (in arguments) text(name string) (string, error) {
 	value, given := in[name]
-	if given && value.Type != strictjson.String {
+	if given && value.Type != gjson.String {
 		return "", invalid("%s must be a string", name)
 	}
-	return value.Str, nil
+	return value.String(), nil
 }
 
 // whole returns an integer argument, or 0 when it was not given. As in JSON
@@ -76,7 +79,7 @@ func (in arguments) whole(name string, least, most int) (int, error) {
 		return 0, nil
 	}
 	n := value.Float()
-	if value.Type != strictjson.Number || n != float64(int(n)) || n < float64(least) || n > float64(most) {
+	if value.Type != gjson.Number || n != float64(int(n)) || n < float64(least) || n > float64(most) {
 		return 0, invalid("%s must be a whole number from %d to %d", name, least, most)
 	}
 	return int(n), nil
@@ -93,10 +96,10 @@ func (in arguments) texts(name string) ([]string, error) {
 	}
 	all := []string{} // an empty list is not "not given", which asks for everything
 	for _, item := range value.Array() {
-		if item.Type != strictjson.String {
+		if item.Type != gjson.String {
 			return nil, invalid("%s must be a list of strings", name)
 		}
-		all = append(all, item.Str)
+		all = append(all, item.String())
 	}
 	return all, nil
 }

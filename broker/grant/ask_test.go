@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/mcp"
 )
@@ -94,9 +96,8 @@ func TestQuestionSaysWhoseWords(t *testing.T) {
 	if !ok || after != `mend the site'. For how long: '1 minute".` || !strings.Contains(before, "In the name of: eve@ops.example.com. ") || strings.Contains(before, "minute") {
 		t.Error(r.Ask.Message)
 	}
-	const form = `{"type":"object","properties":{"approve":{"type":"boolean",`
-	if schema := string(r.Ask.Schema); !strings.HasPrefix(schema, form) || !strings.Contains(schema, `"default":false`) || !strings.HasSuffix(schema, `"required":["approve"]}`) {
-		t.Error(schema)
+	if form := gjson.ParseBytes(r.Ask.Schema); form.Get("properties.approve.default").Type != gjson.False || form.Get("properties.approve.type").Str != "boolean" || form.Get("required.0").Str != "approve" {
+		t.Errorf("%s", r.Ask.Schema)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/format"
@@ -89,7 +91,7 @@ func prepareAWS(d *Desk, in arguments, write bool) (w credential, err error) {
 		if sts.CheckSessionPolicies(policies) != nil {
 			return invalid("policy must have at most 2048 characters, those of the ARN that narrows the session to its level included, and none beyond U+00FF")
 		}
-		if policies.ARNs != nil && allows(strictjson.Parse(policies.Inline)) {
+		if policies.ARNs != nil && allows(gjson.Parse(policies.Inline)) {
 			return invalid("at level %s policy may only deny, for AWS adds up what session policies allow, so that an Allow in it would widen the session: deny whatever is not to be done (with NotAction or NotResource, all but what is), or use get-aws-write-credentials, which gives what role and policy both allow", decided.Level)
 		}
 		return nil
@@ -143,7 +145,7 @@ func inlinePolicy(in arguments) (string, error) {
 	if err != nil || text == "" {
 		return "", err
 	}
-	if !strictjson.Valid(text, maxPolicyDepth) || !strictjson.Parse(text).IsObject() {
+	if !strictjson.Valid(text, maxPolicyDepth) || !gjson.Parse(text).IsObject() {
 		return "", invalid("policy must be an IAM policy as JSON text")
 	}
 	return text, nil
@@ -153,13 +155,15 @@ func inlinePolicy(in arguments) (string, error) {
 // policy of a level that would widen: what one session policy allows, none of the
 // others takes back but by a Deny. Whoever reads the policy, in whatever case and
 // whichever of two members, an Allow is a text of its own in it.
-func allows(part strictjson.Value) bool {
-	for _, inside := range part.Members() {
-		if allows(inside) {
-			return true
-		}
+func allows(part gjson.Result) (found bool) {
+	if part.Type != gjson.JSON {
+		return strings.EqualFold(part.Str, "Allow")
 	}
-	return strings.EqualFold(part.Str, "Allow")
+	part.ForEach(func(_, inside gjson.Result) bool {
+		found = allows(inside)
+		return !found
+	})
+	return found
 }
 
 // policiesOf narrow a session to a level, as Vouch's own command line does for an

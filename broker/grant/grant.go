@@ -22,7 +22,6 @@ import (
 	"mcp-credential-broker/broker/limit"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/policy"
-	"mcp-credential-broker/broker/strictjson"
 	"mcp-credential-broker/broker/sts"
 	"mcp-credential-broker/broker/vouch"
 )
@@ -99,16 +98,12 @@ var (
 func New(c Config) (*Desk, error) { return newDesk(c, tools(c)) }
 
 func newDesk(c Config, tools []tool) (*Desk, error) {
-	all, err := strictjson.Read(schemas, len(schemas))
-	if err != nil {
-		return nil, fmt.Errorf("%w: schemas.json: %w", ErrTool, err)
-	}
 	for i := range tools {
 		t := &tools[i]
-		t.read(all)
 		if err := t.check(); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrTool, t.name, err)
 		}
+		t.known = t.schema("input.properties")
 	}
 	return &Desk{config: c, tools: tools}, nil
 }

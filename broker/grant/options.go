@@ -6,9 +6,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/age"
 	"mcp-credential-broker/broker/format"
-	"mcp-credential-broker/broker/strictjson"
 )
 
 const (
@@ -75,7 +76,7 @@ func recipientFault(err error) error {
 // holdsAgeKey reports whether a JSON value holds the secret half of an age key, as it
 // is written or, in a text, behind escapes.
 func holdsAgeKey(raw string) bool {
-	raw += strictjson.Parse(raw).Str
+	raw += gjson.Parse(raw).Str
 	return strings.Contains(strings.ToUpper(raw), "AGE-SECRET-KEY")
 }
 

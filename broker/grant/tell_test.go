@@ -94,7 +94,7 @@ func TestExplainingAndCallingAgree(t *testing.T) {
 		d, mints := tellDesk(t, examplePolicy, test.freeze)
 		object := test.arguments
 		if strings.Contains(object, "CODE") {
-			in, err := parseArguments([]byte(object), d.tool(test.tool).known)
+			in, err := parseArguments([]byte(object), d.tool(test.tool).schema("input.properties"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,12 +8,13 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
 	"mcp-credential-broker/broker/policy"
-	"mcp-credential-broker/broker/strictjson"
 )
 
 // Instructions tell a model what the tools are for.
@@ -52,10 +53,8 @@ type tool struct {
 	// understood so far.
 	prepare func(d *Desk, in arguments) (credential, error)
 	// tell answers from what the broker knows. It asks nobody and hands out nothing.
-	tell func(c *call, in arguments) (any, error)
-	// What a Desk finds in schemas.json: the schemas, and the properties of input.
-	input, output strictjson.Value
-	known         strictjson.Object
+	tell  func(c *call, in arguments) (any, error)
+	known gjson.Result // the properties of its input schema, which a Desk looks up once
 }
 
 // A credential is what a call asks for, checked, and how to get it.
@@ -82,17 +81,14 @@ func (t *tool) check() error {
 		return errors.New("it needs a scope")
 	case t.tell != nil && t.scope != 0:
 		return errors.New("it needs no scope")
-	case !t.input.IsObject() || !t.output.IsObject():
+	case !t.schema("input").IsObject() || !t.schema("output").IsObject():
 		return errors.New("it needs its schemas in schemas.json")
 	}
 	return nil
 }
 
-// read finds the tool's schemas among all.
-func (t *tool) read(all strictjson.Object) {
-	own := all.Object(cmp.Or(t.like, t.name))
-	t.input, t.output = own.Member("input"), own.Member("output")
-	t.known = strictjson.Of(t.input).Object("properties")
+func (t *tool) schema(direction string) gjson.Result {
+	return gjson.GetBytes(schemas, cmp.Or(t.like, t.name)+"."+direction)
 }
 
 // twoFlows teach a model how a person approves, and how a credential gets past it.
@@ -107,7 +103,7 @@ func (t *tool) listed() mcp.Tool {
 	}
 	return mcp.Tool{
 		Name: t.name, Title: t.title, Description: description, Annotations: t.annotations,
-		InputSchema:  json.RawMessage(t.input.Raw),
-		OutputSchema: json.RawMessage(t.output.Raw),
+		InputSchema:  json.RawMessage(t.schema("input").Raw),
+		OutputSchema: json.RawMessage(t.schema("output").Raw),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/strictjson"
 )
 
@@ -73,16 +75,15 @@ func (s *Server) decide(header http.Header, body []byte) plan {
 
 // decideBatch is for arrays, which 2025-03-26 demands that servers receive and
 // later revisions do not have.
-func (s *Server) decideBatch(version string, root strictjson.Value) plan {
+func (s *Server) decideBatch(version string, root gjson.Result) plan {
 	if version != "" && version != revision20250326 && version != revision20241105 {
 		return refusal(malformed("this protocol version has no batches"))
 	}
-	var items []strictjson.Value
-	for _, item := range root.Members() {
-		if items = append(items, item); len(items) > maxBatch {
-			break
-		}
-	}
+	var items []gjson.Result
+	root.ForEach(func(_, item gjson.Result) bool {
+		items = append(items, item)
+		return len(items) <= maxBatch
+	})
 	if len(items) == 0 || len(items) > maxBatch {
 		return refusal(malformed("a batch has 1 to 20 messages"))
 	}
@@ -113,12 +114,12 @@ func (s *Server) decideBatch(version string, root strictjson.Value) plan {
 // decideLegacy is for requests of the revisions before 2026-07-28. No order is
 // enforced: without sessions nobody could say what came before.
 func (s *Server) decideLegacy(m *message) (step, *fault) {
-	if m.params.Type != strictjson.Null && !m.params.IsObject() { // absent is null, too
+	if m.params.Type != gjson.Null && !m.params.IsObject() { // absent is null, too
 		return step{}, invalidParams("params must be an object")
 	}
 	switch m.method.Str {
 	case methodInitialize:
-		if m.protocolVersion.Type != strictjson.String {
+		if m.protocolVersion.Type != gjson.String {
 			return step{}, invalidParams("initialize needs a protocolVersion")
 		}
 		if result, ok := s.initialize[m.protocolVersion.Str]; ok {
@@ -149,9 +150,9 @@ func (s *Server) decideCall(m *message) (step, *fault) {
 		arguments = json.RawMessage(m.arguments.Raw)
 	// Some models write the object as a text. Taken here, it is the same call to all
 	// that comes after.
-	case strictjson.Valid(text, maxDepth) && strictjson.Parse(text).IsObject():
+	case strictjson.Valid(text, maxDepth) && gjson.Parse(text).IsObject():
 		arguments = json.RawMessage(text)
-	case m.arguments.Type != strictjson.Null:
+	case m.arguments.Type != gjson.Null:
 		return step{}, invalidParams("arguments must be an object")
 	}
 	return step{call: &Call{Tool: m.name.Str, RequestID: m.id, Arguments: arguments}}, nil
@@ -159,7 +160,7 @@ func (s *Server) decideCall(m *message) (step, *fault) {
 
 // checkCursor refuses every cursor: the list has one page, so we gave out none.
 func (m *message) checkCursor() *fault {
-	if m.cursor.Type != strictjson.Null {
+	if m.cursor.Type != gjson.Null {
 		return invalidParams("Invalid cursor")
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/strictjson"
 )
 
@@ -12,31 +14,32 @@ import (
 // section 8.1 allows it). A batch is an array, and of members that come twice only
 // those that count are refused, see pick: what is in a tool's arguments is for the
 // tool to judge, in its own words.
-func parse(body []byte) (strictjson.Value, *fault) {
+func parse(body []byte) (gjson.Result, *fault) {
 	text := strings.TrimPrefix(string(body), "\ufeff")
 	if !strictjson.Valid(text, maxDepth) {
-		return strictjson.Value{}, &fault{http.StatusBadRequest, codeParse, "the body is not JSON in UTF-8, or nested too deeply", nil}
+		return gjson.Result{}, &fault{http.StatusBadRequest, codeParse, "the body is not JSON in UTF-8, or nested too deeply", nil}
 	}
-	return strictjson.Parse(text), nil
+	return gjson.Parse(text), nil
 }
 
 // A message is a JSON-RPC request, notification or response with the members
-// that the protocol knows. A value that is absent does not exist; null does.
+// that the protocol knows. A value that is absent does not exist in gjson's
+// sense; null does.
 type message struct {
 	id json.RawMessage // as sent, a string or an integer; nil when absent or unreadable
 
-	jsonrpc, rawID, method, params, result, failure strictjson.Value
+	jsonrpc, rawID, method, params, result, failure gjson.Result
 
 	// Members of params.
-	name, uri, arguments, cursor, protocolVersion, inputResponses, requestState, meta strictjson.Value
+	name, uri, arguments, cursor, protocolVersion, inputResponses, requestState, meta gjson.Result
 
 	// Members of params._meta.
-	claim, capabilities, clientInfo, logLevel strictjson.Value
+	claim, capabilities, clientInfo, logLevel gjson.Result
 }
 
 // readMessage takes one message apart, once. With a fault the message has the
 // id to answer to, if that could be read.
-func readMessage(value strictjson.Value) (*message, *fault) {
+func readMessage(value gjson.Result) (*message, *fault) {
 	m := &message{}
 	if !pick(value, m.member) || !pick(m.params, m.paramsMember) || !pick(m.meta, m.metaMember) {
 		return m, malformed("a member of the message is there twice")
@@ -50,7 +53,7 @@ func readMessage(value strictjson.Value) (*message, *fault) {
 	switch {
 	case m.jsonrpc.Str != "2.0":
 		return m, malformed(`a message is an object with jsonrpc "2.0"`)
-	case m.method.Exists() && m.method.Type != strictjson.String:
+	case m.method.Exists() && m.method.Type != gjson.String:
 		return m, malformed("method must be a string")
 	case !m.method.Exists() && !m.result.Exists() && !m.failure.Exists():
 		return m, malformed("a message has a method, a result or an error")
@@ -66,24 +69,21 @@ func (m *message) isResponse() bool { return !m.method.Exists() }
 // two counts differs between parsers, so that a proxy could check one and we
 // run the other. Names are compared exactly, not by case folding as
 // encoding/json does. What is no object has no members.
-func pick(object strictjson.Value, field func(name string) *strictjson.Value) bool {
-	if !object.IsObject() {
-		return true
-	}
-	for name, value := range object.Members() {
-		f := field(name)
+func pick(object gjson.Result, field func(name string) *gjson.Result) bool {
+	unique := true
+	object.ForEach(func(key, value gjson.Result) bool {
+		f := field(key.Str)
 		if f == nil {
-			continue
+			return true
 		}
-		if f.Exists() {
-			return false
-		}
+		unique = !f.Exists()
 		*f = value
-	}
-	return true
+		return unique
+	})
+	return unique
 }
 
-func (m *message) member(name string) *strictjson.Value {
+func (m *message) member(name string) *gjson.Result {
 	switch name {
 	case "jsonrpc":
 		return &m.jsonrpc
@@ -101,7 +101,7 @@ func (m *message) member(name string) *strictjson.Value {
 	return nil
 }
 
-func (m *message) paramsMember(name string) *strictjson.Value {
+func (m *message) paramsMember(name string) *gjson.Result {
 	switch name {
 	case "name":
 		return &m.name
@@ -123,7 +123,7 @@ func (m *message) paramsMember(name string) *strictjson.Value {
 	return nil
 }
 
-func (m *message) metaMember(name string) *strictjson.Value {
+func (m *message) metaMember(name string) *gjson.Result {
 	switch name {
 	case "io.modelcontextprotocol/protocolVersion":
 		return &m.claim
@@ -139,6 +139,6 @@ func (m *message) metaMember(name string) *strictjson.Value {
 
 // isID reports whether an id is a string or an integer. An integer has neither
 // fraction nor exponent, any length and any size: it is never made a number.
-func isID(v strictjson.Value) bool {
-	return v.Type == strictjson.String || v.Type == strictjson.Number && !strings.ContainsAny(v.Raw, ".eE")
+func isID(v gjson.Result) bool {
+	return v.Type == gjson.String || v.Type == gjson.Number && !strings.ContainsAny(v.Raw, ".eE")
 }

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strings"
 
-	"mcp-credential-broker/broker/strictjson"
+	"github.com/tidwall/gjson"
 )
 
 // The headers by which proxies route modern requests. Each repeats a value of
@@ -56,10 +56,9 @@ func (s *Server) decideModern(header http.Header, version string, m *message) (s
 // they were asked must be well formed; whether they were is not known here.
 func (m *message) readModern(c *Call) *fault {
 	c.modern = true
-	info := strictjson.Of(m.clientInfo)
-	c.ClientName, c.ClientVersion = info.Member("name").Str, info.Member("version").Str
+	c.ClientName, c.ClientVersion = m.clientInfo.Get("name").Str, m.clientInfo.Get("version").Str
 	c.AsksPeople = asksPeople(m.capabilities)
-	if m.requestState.Exists() && (m.requestState.Type != strictjson.String || m.requestState.Str == "") {
+	if m.requestState.Exists() && (m.requestState.Type != gjson.String || m.requestState.Str == "") {
 		return invalidParams("requestState was not issued by this server")
 	}
 	c.RequestState = m.requestState.Str
@@ -67,9 +66,10 @@ func (m *message) readModern(c *Call) *fault {
 		return nil
 	}
 	wellFormed := m.inputResponses.IsObject()
-	for _, answer := range m.inputResponses.Members() {
+	m.inputResponses.ForEach(func(_, answer gjson.Result) bool {
 		wellFormed = wellFormed && answer.IsObject()
-	}
+		return wellFormed
+	})
 	if !wellFormed {
 		return invalidParams("inputResponses must be an object of objects")
 	}
@@ -79,18 +79,15 @@ func (m *message) readModern(c *Call) *fault {
 
 // asksPeople reports whether capabilities declare forms: an empty declaration
 // of elicitation does too.
-func asksPeople(capabilities strictjson.Value) bool {
-	elicitation := strictjson.Of(capabilities).Member("elicitation")
-	for range elicitation.Members() {
-		return strictjson.Of(elicitation).Member("form").IsObject()
-	}
-	return elicitation.IsObject()
+func asksPeople(capabilities gjson.Result) bool {
+	elicitation := capabilities.Get("elicitation")
+	return elicitation.IsObject() && (elicitation.Get("form").IsObject() || len(elicitation.Map()) == 0)
 }
 
 // isNamedBy reports whether Mcp-Name repeats what the method acts on. Without a
 // name in the body there must be none in the header.
 func (m *message) isNamedBy(header http.Header) bool {
-	var name strictjson.Value
+	var name gjson.Result
 	switch m.method.Str {
 	case methodCall, "prompts/get":
 		name = m.name
@@ -126,7 +123,7 @@ func routingHeader(header http.Header, name string) string {
 }
 
 // isLogLevel knows the levels of RFC 5424 section 6.2.1, as MCP spells them.
-func isLogLevel(v strictjson.Value) bool {
+func isLogLevel(v gjson.Result) bool {
 	switch v.Str {
 	case "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency":
 		return true

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/strictjson"
 )
 
@@ -32,23 +34,23 @@ func (t *Tool) check() error {
 }
 
 func checkRoot(schema json.RawMessage) error {
-	if !strictjson.Valid(string(schema), maxDepth) || strictjson.Of(strictjson.Parse(string(schema))).Member("type").Str != "object" {
+	if !strictjson.Valid(string(schema), maxDepth) || gjson.GetBytes(schema, "type").Str != "object" {
 		return errors.New(`the root must be a JSON object of type "object"`)
 	}
-	return checkSchema(strictjson.Parse(string(schema)))
+	return checkSchema(gjson.ParseBytes(schema))
 }
 
 // checkSchema holds a schema, and those inside it, to the subset of New.
-func checkSchema(schema strictjson.Value) (err error) {
+func checkSchema(schema gjson.Result) (err error) {
 	if !schema.IsObject() {
 		return errors.New("a schema must be an object")
 	}
-	for key, value := range schema.Members() {
-		switch key {
+	schema.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
 		case "$schema", "$ref", "$defs", "anyOf", "oneOf", "allOf", "x-mcp-header":
-			err = fmt.Errorf("%s is not accepted everywhere", key)
+			err = fmt.Errorf("%s is not accepted everywhere", key.Str)
 		case "type":
-			if value.Type != strictjson.String {
+			if value.Type != gjson.String {
 				err = errors.New("type must be one name")
 			}
 		case "properties":
@@ -56,26 +58,25 @@ func checkSchema(schema strictjson.Value) (err error) {
 		case "items":
 			err = checkSchema(value)
 		case "additionalProperties":
-			if value.Type != strictjson.True && value.Type != strictjson.False {
+			if !value.IsBool() {
 				err = checkSchema(value)
 			}
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err == nil
+	})
+	return err
 }
 
-func checkProperties(properties strictjson.Value) error {
-	for name, schema := range properties.Members() {
-		members := strictjson.Of(schema)
-		if members.Member("type").Str == "" || members.Member("description").Str == "" {
-			return fmt.Errorf("property %s needs a type and a description", name)
+func checkProperties(properties gjson.Result) (err error) {
+	properties.ForEach(func(name, schema gjson.Result) bool {
+		if schema.Get("type").Str == "" || schema.Get("description").Str == "" {
+			err = fmt.Errorf("property %s needs a type and a description", name.Str)
+			return false
 		}
-		if err := checkSchema(schema); err != nil {
-			return fmt.Errorf("property %s: %w", name, err)
+		if err = checkSchema(schema); err != nil {
+			err = fmt.Errorf("property %s: %w", name.Str, err)
 		}
-	}
-	return nil
+		return err == nil
+	})
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/tidwall/gjson"
 
 	"mcp-credential-broker/broker/strictjson"
 )
@@ -27,7 +28,7 @@ func parseHeader(token string) (kid string, err error) {
 		return "", reason("header is malformed")
 	}
 	var typ string
-	err = header.Each(func(name string, value strictjson.Value) error {
+	err = header.Each(func(name string, value gjson.Result) error {
 		switch name {
 		case "typ":
 			return take(&typ, name, value)
@@ -74,7 +75,7 @@ func (c *accessClaims) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
-	err = claims.Each(func(name string, value strictjson.Value) error {
+	err = claims.Each(func(name string, value gjson.Result) error {
 		switch name {
 		case "iss":
 			return take(&c.Issuer, name, value)
@@ -97,10 +98,10 @@ func (c *accessClaims) UnmarshalJSON(data []byte) error {
 		case "auth_time":
 			return takeDate(&c.authTime, name, value)
 		case "email_verified":
-			c.emailVerified = value.Type == strictjson.True
+			c.emailVerified = value.Type == gjson.True
 			c.emailDisputed = !c.emailVerified
 		case "hardware_verified":
-			c.hardwareVerified = value.Type == strictjson.True
+			c.hardwareVerified = value.Type == gjson.True
 		case "cnf":
 			c.bound = true
 			return c.takeConfirmation(value)
@@ -113,12 +114,12 @@ func (c *accessClaims) UnmarshalJSON(data []byte) error {
 
 // takeConfirmation reads cnf (RFC 7800 section 3). Of the ways to be bound only the
 // one to a DPoP key is understood (RFC 9449 section 6.1), and only by itself.
-func (c *accessClaims) takeConfirmation(value strictjson.Value) error {
+func (c *accessClaims) takeConfirmation(value gjson.Result) error {
 	if !value.IsObject() {
 		return reason("cnf is not an object")
 	}
 	members := 0
-	err := strictjson.Of(value).Each(func(name string, member strictjson.Value) error {
+	err := strictjson.Of(value).Each(func(name string, member gjson.Result) error {
 		members++
 		if name == "jkt" {
 			return take(&c.thumbprint, "jkt", member)
@@ -132,8 +133,8 @@ func (c *accessClaims) takeConfirmation(value strictjson.Value) error {
 }
 
 // takeAudience reads aud: one string or an array of them (RFC 7519 section 4.1.3).
-func (c *accessClaims) takeAudience(value strictjson.Value) error {
-	entries := []strictjson.Value{value}
+func (c *accessClaims) takeAudience(value gjson.Result) error {
+	entries := []gjson.Result{value}
 	if value.IsArray() {
 		entries = value.Array()
 	}
@@ -148,8 +149,8 @@ func (c *accessClaims) takeAudience(value strictjson.Value) error {
 }
 
 // take stores a string.
-func take(to *string, name string, value strictjson.Value) error {
-	if value.Type != strictjson.String {
+func take(to *string, name string, value gjson.Result) error {
+	if value.Type != gjson.String {
 		return reason(name + " is not a string")
 	}
 	*to = value.Str
@@ -158,7 +159,7 @@ func take(to *string, name string, value strictjson.Value) error {
 
 // takeDate stores a NumericDate (RFC 7519 section 2). Fractions, exponents and
 // signs are refused: Vouch writes none, and floats overflow into odd dates.
-func takeDate(to **jwt.NumericDate, name string, value strictjson.Value) error {
+func takeDate(to **jwt.NumericDate, name string, value gjson.Result) error {
 	seconds, err := strconv.ParseUint(value.Raw, 10, 64)
 	if err != nil || seconds > lastDate {
 		return reason(name + " is not a whole number of seconds")

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/strictjson"
 )
@@ -49,10 +51,10 @@ func parseKeySet(body []byte) (keySet, error) {
 
 // parseKey returns the key of one JWK, or nil if it is not a public P-256 key
 // for verifying ES256 (RFC 7517 section 4, RFC 7518 section 6.2) with a kid.
-func parseKey(entry strictjson.Value) (kid string, key *p256.PublicKey) {
+func parseKey(entry gjson.Result) (kid string, key *p256.PublicKey) {
 	text := map[string]string{"alg": "ES256", "use": "sig"} // what their absence stands for
 	usable := true
-	_ = strictjson.Of(entry).Each(func(name string, value strictjson.Value) error {
+	_ = strictjson.Of(entry).Each(func(name string, value gjson.Result) error {
 		switch name {
 		case "kty", "crv", "kid", "alg", "use", "x", "y":
 			text[name] = value.Str // empty, so never what is wanted, unless it is a string
@@ -84,12 +86,12 @@ func parseKey(entry strictjson.Value) (kid string, key *p256.PublicKey) {
 }
 
 // allowsVerify reports whether key_ops lists "verify" (RFC 7517 section 4.3).
-func allowsVerify(operations strictjson.Value) bool {
+func allowsVerify(operations gjson.Result) bool {
 	if !operations.IsArray() {
 		return false
 	}
 	for _, operation := range operations.Array() {
-		if operation.Type == strictjson.String && operation.Str == "verify" {
+		if operation.Type == gjson.String && operation.Str == "verify" {
 			return true
 		}
 	}

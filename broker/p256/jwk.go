@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/strictjson"
 )
@@ -75,8 +77,8 @@ func Parse(text secret.String) (*Key, error) {
 }
 
 // allowsSign reports whether key_ops lists "sign" (RFC 7517 section 4.3).
-func allowsSign(operations strictjson.Value) bool {
-	return operations.IsArray() && slices.ContainsFunc(operations.Array(), func(o strictjson.Value) bool {
+func allowsSign(operations gjson.Result) bool {
+	return operations.IsArray() && slices.ContainsFunc(operations.Array(), func(o gjson.Result) bool {
 		return o.Str == "sign" // empty unless it is a string
 	})
 }

@@ -3,6 +3,8 @@ package strictjson
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
 )
 
 const (
@@ -97,12 +99,15 @@ func (s *scanner) object(depth int) bool {
 	first := len(s.members)
 	var seen map[string]bool
 	for {
-		name, ok := s.name()
-		if !ok {
+		at := s.at
+		if s.next() != '"' || !s.string() {
 			return false
 		}
-		if s.members != nil {
-			seen = s.add(unquote(name), s.members[first:], seen)
+		if name := s.text[at:s.at]; s.members != nil {
+			seen = s.add(nameOf(name), s.members[first:], seen)
+		}
+		if !s.take(':') {
+			return false
 		}
 		mine, at := len(s.members)-1, s.at
 		if !s.value(depth) {
@@ -119,15 +124,6 @@ func (s *scanner) object(depth int) bool {
 		s.members = s.members[:first]
 	}
 	return s.take('}')
-}
-
-// name takes the name of a member, and the colon.
-func (s *scanner) name() (quoted string, ok bool) {
-	at := s.at
-	if s.next() != '"' || !s.string() {
-		return "", false
-	}
-	return s.text[at:s.at], s.take(':')
 }
 
 // add adds a member to those of the same object, whose names are in seen when they
@@ -149,6 +145,14 @@ func (s *scanner) add(name string, others []member, seen map[string]bool) map[st
 	}
 	s.members = append(s.members, member{name: name})
 	return seen
+}
+
+// nameOf reads the string of a name, most of which have no escapes.
+func nameOf(quoted string) string {
+	if strings.IndexByte(quoted, '\\') >= 0 {
+		return gjson.Parse(quoted).Str
+	}
+	return quoted[1 : len(quoted)-1]
 }
 
 // string takes a string: no control characters, and the escapes of section 7.

@@ -10,6 +10,8 @@ package strictjson
 import (
 	"errors"
 	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 // maxDepth is how deep arrays and objects may nest in what Read takes. Nothing
@@ -64,9 +66,9 @@ func Valid(text string, depth int) bool {
 }
 
 // Each calls visit for each member, in order, and ends with its first error.
-func (o Object) Each(visit func(name string, value Value) error) error {
+func (o Object) Each(visit func(name string, value gjson.Result) error) error {
 	for _, m := range o.members {
-		if err := visit(m.name, Parse(m.value)); err != nil {
+		if err := visit(m.name, gjson.Parse(m.value)); err != nil {
 			return err
 		}
 	}
@@ -74,14 +76,14 @@ func (o Object) Each(visit func(name string, value Value) error) error {
 }
 
 // Member returns the member of exactly this name; one that is absent does not
-// exist, and has the type null.
-func (o Object) Member(name string) Value {
+// exist in gjson's sense, and has the type null.
+func (o Object) Member(name string) gjson.Result {
 	for _, m := range o.members {
 		if m.name == name {
-			return Parse(m.value)
+			return gjson.Parse(m.value)
 		}
 	}
-	return Value{}
+	return gjson.Result{}
 }
 
 // Object returns the members of a member that is an object, and none of another.
@@ -89,22 +91,22 @@ func (o Object) Object(name string) Object { return Of(o.Member(name)) }
 
 // Of returns the members of a value that was found in an Object. What is no
 // object has none.
-func Of(value Value) Object {
+func Of(value gjson.Result) Object {
 	object, _ := read(value.Raw)
 	return object
 }
 
 // Has reports whether there is a member with a value; null is none.
-func (o Object) Has(name string) bool { return o.Member(name).Type != Null }
+func (o Object) Has(name string) bool { return o.Member(name).Type != gjson.Null }
 
 // Text returns a string member, or "" if there is none.
 //
 // Errors: ErrType.
 func (o Object) Text(name string) (string, error) {
 	switch member := o.Member(name); member.Type {
-	case Null:
+	case gjson.Null:
 		return "", nil
-	case String:
+	case gjson.String:
 		return member.Str, nil
 	}
 	return "", ErrType
@@ -115,7 +117,7 @@ func (o Object) Text(name string) (string, error) {
 // Errors: ErrType.
 func (o Object) Texts(name string) ([]string, error) {
 	member := o.Member(name)
-	if member.Type == Null {
+	if member.Type == gjson.Null {
 		return nil, nil
 	}
 	if !member.IsArray() {
@@ -123,7 +125,7 @@ func (o Object) Texts(name string) ([]string, error) {
 	}
 	texts := []string{}
 	for _, element := range member.Array() {
-		if element.Type != String {
+		if element.Type != gjson.String {
 			return nil, ErrType
 		}
 		texts = append(texts, element.Str)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/strictjson"
 )
 
@@ -79,7 +81,7 @@ func TestRead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			object, err := strictjson.Read([]byte(tt.text), 4096)
 			names := ""
-			if failed := object.Each(func(name string, _ strictjson.Value) error { names += name + " "; return nil }); failed != nil {
+			if failed := object.Each(func(name string, _ gjson.Result) error { names += name + " "; return nil }); failed != nil {
 				t.Fatal(failed)
 			}
 			if !errors.Is(err, tt.want) || names != tt.names {
@@ -95,7 +97,7 @@ func TestEachEndsWithTheFirstError(t *testing.T) {
 		t.Fatal(err)
 	}
 	visited, failure := "", errors.New("failure of the visitor")
-	err = object.Each(func(name string, _ strictjson.Value) error {
+	err = object.Each(func(name string, _ gjson.Result) error {
 		visited += name + " "
 		if name == "fail" {
 			return failure
@@ -168,10 +170,10 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("took %q: %v", text, err)
 		}
 		names := 0
-		_ = object.Each(func(name string, value strictjson.Value) error {
+		_ = object.Each(func(name string, value gjson.Result) error {
 			names++
 			other, ok := want[name]
-			if text, isText := other.(string); !ok || isText != (value.Type == strictjson.String) || isText && text != value.Str {
+			if text, isText := other.(string); !ok || isText != (value.Type == gjson.String) || isText && text != value.Str {
 				t.Fatalf("%q reads as %v here and as %v there", name, value, other)
 			}
 			return nil

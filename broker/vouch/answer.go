@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/strictjson"
 	"mcp-credential-broker/broker/upstream"
@@ -13,7 +15,7 @@ import (
 
 // An answer takes the fields out of a JSON object. The first field that is
 // missing or of another type sticks in err, so that callers check it once. The
-// Str of a strictjson.Value is empty unless it is a string, and empty never passes.
+// Str of a gjson.Result is empty unless it is a string, and empty never passes.
 type answer struct {
 	body strictjson.Object
 	err  error
@@ -114,13 +116,14 @@ func (a *answer) codes(key string) map[string]string {
 	if !field.IsObject() {
 		a.fail(key)
 	}
-	for name, value := range field.Members() {
-		if !isCode(name) || !isCode(value.Str) || len(codes) == maxPermissions {
+	field.ForEach(func(name, value gjson.Result) bool {
+		if !isCode(name.Str) || !isCode(value.Str) || len(codes) == maxPermissions {
 			a.fail(key)
-			break
+			return false
 		}
-		codes[name] = value.Str
-	}
+		codes[name.Str] = value.Str
+		return true
+	})
 	return codes
 }
 

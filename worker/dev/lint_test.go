@@ -32,12 +32,12 @@ func TestPackageOf(t *testing.T) {
 	for symbol, want := range map[string]string{
 		"net/http.(*Request).Context":                              "net/http",
 		"bytes.Clone":                                              "bytes",
-		"github.com/golang-jwt/jwt/v5.NewParser":                   "github.com/golang-jwt/jwt/v5",
+		"github.com/tidwall/gjson.Parse":                           "github.com/tidwall/gjson",
 		"slices.Contains[go.shape.[]net/http.x,y]":                 "slices",
 		"mcp-credential-broker/broker/mcp.New.func1":               "mcp-credential-broker/broker/mcp",
 		"golang%2eorg/x/crypto/chacha20poly1305.NewX":              "golang.org/x/crypto/chacha20poly1305",
 		"sync/atomic.(*Pointer[internal/sync.node[a/b.c,d]]).Load": "sync/atomic",
-		"_rt0_wasm_js": "",
+		"_rt0_wasm_js":                                             "",
 	} {
 		if got := packageOf(symbol); got != want {
 			t.Errorf("packageOf(%q) = %q, want %q", symbol, got, want)
