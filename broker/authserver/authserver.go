@@ -187,9 +187,9 @@ func (s *Server) answer(ctx context.Context, r *http.Request, e *Event) (*answer
 func (s *Server) allowed(ctx context.Context, r *http.Request, route string) bool {
 	binding := limit.SignIn
 	switch path := pathOf(r); {
-	case path == MetadataPath || path == CallbackPath:
+	case path == MetadataPath, path == CallbackPath && !isApproval(r.URL.Query().Get("state")):
 		return true
-	case path == TokenPath, r.Method == http.MethodPost && (path == AuthorizePath || path == approval.Path):
+	case path == TokenPath, path == CallbackPath, r.Method == http.MethodPost && (path == AuthorizePath || path == approval.Path):
 		binding = limit.SignInStrict
 	}
 	return limit.Allows(ctx, s.Limiter, binding, route, addressOf(r))

@@ -67,6 +67,25 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestApprovalsReturnIsLimited: Vouch's answer to an approval costs Vouch calls, and
+// whoever has begun one could send answers without end until its cookie expires. A
+// person who is held up has lost nothing.
+func TestApprovalsReturnIsLimited(t *testing.T) {
+	f, wanted := newApproval(t)
+	b := f.newBrowser()
+	back := b.beginApproval(f.link(wanted))
+	l := &limiter{refuse: " 127.0.0.1"}
+	f.Limiter = l
+	f.wantPage(b.get(back), 429, "in a minute")
+	if f.vouch.redeems != 0 || !slices.Equal(l.asked, []string{"SIGN_IN_STRICT_LIMITER callback 127.0.0.1"}) {
+		t.Errorf("%d redeemed, asked %q", f.vouch.redeems, l.asked)
+	}
+	l.refuse = ""
+	if r := b.get(back); codeOf(r) == "" {
+		t.Errorf("status %d, %s", r.status, r.body)
+	}
+}
+
 // TestAddresses: a host may give an address without a port, and a request that has
 // none is refused.
 func TestAddresses(t *testing.T) {
