@@ -259,12 +259,18 @@ func TestResults(t *testing.T) {
 			record := b.lastRecord(t)
 			target, _ := record["target"].(map[string]any)
 			issued, _ := record["issued"].(map[string]any)
-			if record["event"] != "tool_call" || record["outcome"] != "issued" || record["tool"] != tt.tool ||
-				record["email"] != "alice@example.com" || target[tt.target] == nil || issued[tt.issued] == nil {
-				t.Errorf("audit: %v", record)
+			for name, want := range map[string]any{"event": "tool_call", "outcome": "issued", "tool": tt.tool, "email": "alice@example.com"} {
+				if record[name] != want {
+					t.Errorf("audit: %s is %v, want %v", name, record[name], want)
+				}
 			}
-			if (record["region"] != nil) != (tt.tool == "get-aws-credentials") || (record["permissions"] != nil) != (tt.tool == "get-github-token") {
-				t.Errorf("audit: %v", record)
+			if target[tt.target] == nil || issued[tt.issued] == nil {
+				t.Errorf("audit: target %v, want its %s; issued %v, want its %s", target, tt.target, issued, tt.issued)
+			}
+			for name, of := range map[string]string{"region": "get-aws-credentials", "permissions": "get-github-token"} {
+				if (record[name] != nil) != (tt.tool == of) {
+					t.Errorf("audit: %s is %v in a line of %s", name, record[name], tt.tool)
+				}
 			}
 		})
 	}
@@ -293,8 +299,13 @@ func TestSessionPolicies(t *testing.T) {
 			t.Fatalf("%s: %+v", tt.name, r)
 		}
 		form, err := url.ParseQuery(string(requests[0].Body))
-		if err != nil || form.Get("Policy") != tt.inline || form.Get("PolicyArns.member.1.arn") != tt.arn || form.Has("PolicyArns.member.2.arn") || form.Get("DurationSeconds") != tt.seconds {
-			t.Errorf("%s: STS was asked for %v, %v", tt.name, form["Policy"], form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{"Policy": tt.inline, "PolicyArns.member.1.arn": tt.arn, "PolicyArns.member.2.arn": "", "DurationSeconds": tt.seconds} {
+			if got := form.Get(name); got != want {
+				t.Errorf("%s: STS was asked with %s %q, want %q", tt.name, name, got, want)
+			}
 		}
 	}
 	b := newBench(t, vouchtest.Options{}, nil)

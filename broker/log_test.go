@@ -32,11 +32,17 @@ func TestLogPanic(t *testing.T) {
 	b.LogPanic("ray-3", errors.New("s3cret"), nil)
 	for i, want := range []string{"index out of range", "string", "*errors.errorString"} {
 		var line map[string]string
-		if err := json.Unmarshal([]byte(lines[i]), &line); err != nil || line["event"] != "panic" || line["request_id"] != fmt.Sprintf("ray-%d", i+1) || line["time"] == "" {
-			t.Errorf("%s: %v", lines[i], err)
+		if err := json.Unmarshal([]byte(lines[i]), &line); err != nil {
+			t.Fatalf("%s: %v", lines[i], err)
 		}
-		if strings.Contains(lines[i], "s3cret") || !strings.Contains(line["reason"], want) {
-			t.Error(lines[i])
+		if ray := fmt.Sprintf("ray-%d", i+1); line["event"] != "panic" || line["request_id"] != ray || line["time"] == "" {
+			t.Errorf("logged %v, want a panic of %s with its time", line, ray)
+		}
+		if !strings.Contains(line["reason"], want) {
+			t.Errorf("the reason is %q, want %q in it", line["reason"], want)
+		}
+		if strings.Contains(lines[i], "s3cret") {
+			t.Errorf("what was thrown is in the log: %s", lines[i])
 		}
 	}
 }

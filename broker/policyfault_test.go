@@ -50,14 +50,29 @@ func TestInvalidPolicy(t *testing.T) {
 					Error  string
 					Status int
 				}
-				if err := json.Unmarshal([]byte(text), &answer); err != nil || r.StatusCode != http.StatusServiceUnavailable || answer.Status != 503 ||
-					!strings.Contains(answer.Error, "policy of this broker is invalid") || !strings.Contains(answer.Error, `: 2:2: `) || !strings.Contains(answer.Error, "rulse") {
-					t.Errorf("%s: %d %s", body, r.StatusCode, text)
+				if err := json.Unmarshal([]byte(text), &answer); err != nil || r.StatusCode != http.StatusServiceUnavailable || answer.Status != 503 {
+					t.Errorf("%s: status %d, %s, %v; want 503", body, r.StatusCode, text, err)
+				}
+				for _, part := range []string{"policy of this broker is invalid", ": 2:2: ", "rulse"} {
+					if !strings.Contains(answer.Error, part) {
+						t.Errorf("%s: %q, want %q in it", body, answer.Error, part)
+					}
 				}
 				var line map[string]any
-				if err := json.Unmarshal([]byte(tt.log()), &line); err != nil || line["event"] != "policy_invalid" || line["request_id"] != r.Header.Get("X-Request-Id") || line["request_id"] == "" ||
-					line["status"] != 503.0 || line["sub"] != vouchtest.DefaultPerson().Subject || !strings.HasPrefix(line["reason"].(string), "2:2: ") {
-					t.Errorf("%s: logged %v", body, line)
+				if err := json.Unmarshal([]byte(tt.log()), &line); err != nil {
+					t.Fatal(err)
+				}
+				requestID := r.Header.Get("X-Request-Id")
+				if requestID == "" {
+					t.Errorf("%s: the answer has no id", body)
+				}
+				for name, want := range map[string]any{"event": "policy_invalid", "request_id": requestID, "status": 503.0, "sub": vouchtest.DefaultPerson().Subject} {
+					if line[name] != want {
+						t.Errorf("%s: %s is logged as %v, want %v", body, name, line[name], want)
+					}
+				}
+				if reason, _ := line["reason"].(string); !strings.HasPrefix(reason, "2:2: ") {
+					t.Errorf("%s: logged %q, want where the fault is", body, reason)
 				}
 			}
 			for _, path := range []string{"/v1/credentials/github/token", "/v1/credentials/aws/token", "/v1/credentials/ssh"} {

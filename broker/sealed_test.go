@@ -108,8 +108,11 @@ func TestSealedTools(t *testing.T) {
 		for _, refused := range []string{`}`, `,"seal_to":"` + agetest.NewIdentity(t).Recipient().String() + `"}`} {
 			before := total(b.Vouch.Counts())
 			r := b.call(t, call.tool, call.arguments+refused)
-			if f := r.failure(); !r.IsError || f.Status != 403 || !strings.Contains(f.Error, "seal_to") || b.lastRecord(t)["rule"] != "sealed" {
-				t.Errorf("%s%s: %+v", call.tool, refused, r)
+			if f := r.failure(); !r.IsError || f.Status != 403 || !strings.Contains(f.Error, "seal_to") {
+				t.Errorf("%s%s: %+v, want 403 that names seal_to", call.tool, refused, r)
+			}
+			if rule := b.lastRecord(t)["rule"]; rule != "sealed" {
+				t.Errorf("%s%s: refused by %v, want the rule sealed", call.tool, refused, rule)
 			}
 			explained := b.call(t, "explain-access", `{"tool":"`+call.tool+`","arguments":`+call.arguments+refused+`}`).StructuredContent
 			if explained["decision"] != "deny" || explained["rule"] != "sealed" || explained["reason"] != r.failure().Error {

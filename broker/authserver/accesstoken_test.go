@@ -2,6 +2,7 @@ package authserver_test
 
 import (
 	"encoding/base64"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -82,8 +83,16 @@ func TestTokenSize(t *testing.T) {
 	if got.VouchToken.Reveal() != text.Reveal() {
 		t.Error("Vouch's token comes out changed")
 	}
-	if got.ClientName != in.ClientName || got.ClientHost != in.ClientHost || !got.AuthTime.Equal(signedIn) || !got.EmailVerified || got.Granted != authserver.ScopeSSH || len(got.SignIn) != 12 {
-		t.Errorf("token holds %+v", got)
+	want := got
+	want.ClientName, want.ClientHost, want.EmailVerified, want.Granted = in.ClientName, in.ClientHost, true, authserver.ScopeSSH
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("token holds %+v\nwant %+v", got, want)
+	}
+	if !got.AuthTime.Equal(signedIn) {
+		t.Errorf("signed in at %v, want %v", got.AuthTime, signedIn)
+	}
+	if len(got.SignIn) != 12 {
+		t.Errorf("the sign-in is called %q, want 12 characters", got.SignIn)
 	}
 }
 

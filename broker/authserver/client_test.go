@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -190,9 +191,13 @@ func TestDocumentAnswers(t *testing.T) {
 			if !tt.ok {
 				f.wantPage(r, 400, "could not be fetched")
 			}
+			if n := len(f.documents.fetched); n != 1 {
+				t.Fatalf("%d fetches, want 1", n)
+			}
 			asked := f.documents.fetched[0]
-			if len(f.documents.fetched) != 1 || asked.Method != "GET" || asked.URL != documentID || asked.Timeout != 5*time.Second || asked.MaxBytes != 5<<10 || len(asked.Header) != 1 || asked.Body != nil {
-				t.Errorf("fetched %+v", f.documents.fetched)
+			want := upstream.Request{Method: "GET", URL: documentID, Header: http.Header{"Accept": asked.Header["Accept"]}, Timeout: 5 * time.Second, MaxBytes: 5 << 10}
+			if !reflect.DeepEqual(asked, want) {
+				t.Errorf("fetched %+v, want %+v", asked, want)
 			}
 		})
 	}

@@ -57,8 +57,17 @@ func (v *fakeVouch) Push(_ context.Context, p authserver.PushRequest) (string, e
 		return "", err
 	}
 	challenge, err := base64.RawURLEncoding.Strict().DecodeString(p.CodeChallenge)
-	if p.RedirectURI != v.callback || len(p.State) < 22 || len(p.State) > 64 || err != nil || len(challenge) != 32 || v.pushed[p.State].State != "" || v.seen[p.CodeChallenge] {
-		v.t.Errorf("pushed %+v", p)
+	if err != nil || len(challenge) != 32 {
+		v.t.Errorf("pushed the challenge %q, which is no SHA-256", p.CodeChallenge)
+	}
+	if p.RedirectURI != v.callback {
+		v.t.Errorf("pushed the redirect URI %q, want %q", p.RedirectURI, v.callback)
+	}
+	if n := len(p.State); n < 22 || n > 64 {
+		v.t.Errorf("pushed a state of %d characters: %q", n, p.State)
+	}
+	if v.pushed[p.State].State != "" || v.seen[p.CodeChallenge] {
+		v.t.Errorf("pushed a state or a challenge for the second time: %+v", p)
 	}
 	v.pushed[p.State], v.seen[p.CodeChallenge] = p, true
 	return v.url + "/oauth/authorize?request_uri=" + p.State, nil

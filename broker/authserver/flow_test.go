@@ -3,11 +3,13 @@ package authserver_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -47,8 +49,11 @@ func TestSignIn(t *testing.T) {
 			answer := r.json(t)
 			token, _ := answer["access_token"].(string)
 			delete(answer, "access_token")
-			if r.status != 200 || answer["token_type"] != "Bearer" || answer["expires_in"] != 28800.0 || answer["scope"] != "aws" || len(answer) != 3 {
-				t.Errorf("token answer: %v", answer)
+			if r.status != 200 {
+				t.Errorf("status %d, want 200", r.status)
+			}
+			if want := (map[string]any{"token_type": "Bearer", "expires_in": 28800.0, "scope": "aws"}); !maps.Equal(answer, want) {
+				t.Errorf("token answer, without the token: got %v, want %v", answer, want)
 			}
 			if r.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("headers: %v", r.header)
@@ -57,14 +62,21 @@ func TestSignIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Subject != "7c0ffee7" || got.Email != "ada@example.com" || got.ClientName != "Test App" ||
-				got.Asked != authserver.ScopeAWS|authserver.ScopeSSH || got.Granted != authserver.ScopeAWS || !got.Expires.Equal(f.clock().Add(8*time.Hour)) {
-				t.Errorf("token holds %+v", got)
+			holds := got
+			holds.Subject, holds.Email, holds.ClientName = "7c0ffee7", "ada@example.com", "Test App"
+			holds.Asked, holds.Granted = authserver.ScopeAWS|authserver.ScopeSSH, authserver.ScopeAWS
+			if !reflect.DeepEqual(got, holds) {
+				t.Errorf("token holds %+v\nwant %+v", got, holds)
+			}
+			if expires := f.clock().Add(8 * time.Hour); !got.Expires.Equal(expires) {
+				t.Errorf("token expires %v, want %v", got.Expires, expires)
 			}
 			e := f.lastEvent()
-			if e.Route != "token" || e.Status != 200 || e.Subject != "7c0ffee7" || e.ClientName != "Test App" || e.Granted != authserver.ScopeAWS ||
-				e.RedirectHost != "app.example" || e.ClientID != fmt.Sprintf("sha256:%x", got.ClientIDHash[:8]) {
-				t.Errorf("logged %+v", e)
+			logged := e
+			logged.Route, logged.Status, logged.Subject, logged.ClientName, logged.Granted = "token", 200, "7c0ffee7", "Test App", authserver.ScopeAWS
+			logged.RedirectHost, logged.ClientID = "app.example", fmt.Sprintf("sha256:%x", got.ClientIDHash[:8])
+			if e != logged {
+				t.Errorf("logged %+v\nwant %+v", e, logged)
 			}
 			f.noSecrets(code, token, got.VouchToken.Reveal(), callback.Query().Get("code"), a.verifier)
 		})
@@ -159,7 +171,10 @@ func TestConsentPage(t *testing.T) {
 			t.Errorf("%s: the name is not small and second: %s", name, page.body)
 		}
 		deny, allow := strings.Index(page.body, `value="deny"`), strings.Index(page.body, `value="allow"`)
-		if deny < 0 || allow < deny || strings.Count(page.body, "<button") != 3 || strings.Index(page.body, "<button hidden formmethod=\"dialog\">") > deny {
+		if n := strings.Count(page.body, "<button"); n != 3 || deny < 0 || allow < 0 {
+			t.Errorf("%s: %d buttons, want one for Enter, one to deny and one to allow: %s", name, n, page.body)
+		}
+		if first := strings.Index(page.body, "<button hidden formmethod=\"dialog\">"); first > deny || deny > allow {
 			t.Errorf("%s: Enter on a box would agree: %s", name, page.body)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -125,11 +126,15 @@ print(json.dumps({s: dict(p.items(s)) for s in p.sections()}))`
 		if err := json.Unmarshal([]byte(run(t, first.Reveal()+second.Reveal(), python, "-c", script)), &got); err != nil {
 			t.Fatal(err)
 		}
-		section := got["default"]
-		if len(got) != 2 || len(section) != 3 || section["aws_access_key_id"] != "ASIAEXAMPLE" ||
-			section["aws_secret_access_key"] != value || section["aws_session_token"] != value+value ||
-			got["prod-look.2_B"]["aws_secret_access_key"] != "other" {
-			t.Errorf("%q: %v", value, got)
+		want := map[string]map[string]string{
+			"default":       {"aws_access_key_id": "ASIAEXAMPLE", "aws_secret_access_key": value, "aws_session_token": value + value},
+			"prod-look.2_B": got["prod-look.2_B"],
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %v, want %v", value, got, want)
+		}
+		if key := got["prod-look.2_B"]["aws_secret_access_key"]; key != "other" {
+			t.Errorf("%q: the other section has the key %q", value, key)
 		}
 	}
 }

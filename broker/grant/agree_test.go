@@ -164,8 +164,11 @@ func (a *asker) wantMinted(r mcp.Result, line *record, d policy.Decision) {
 		case policy.Read:
 			arns = []string{"arn:" + partition + ":iam::aws:policy/ReadOnlyAccess"}
 		}
-		if got.role != d.RoleARN || got.seconds != strconv.Itoa(d.Seconds) || !slices.Equal(got.arns, arns) || line.Level != d.Level || line.Seconds != d.Seconds {
-			a.t.Errorf("decided %+v, minted %+v, logged %+v", d, got, line)
+		if got.role != d.RoleARN || got.seconds != strconv.Itoa(d.Seconds) || !slices.Equal(got.arns, arns) {
+			a.t.Errorf("decided %+v, which is %q, minted %+v", d, arns, got)
+		}
+		if line.Level != d.Level || line.Seconds != d.Seconds {
+			a.t.Errorf("decided %+v, logged %+v", d, line)
 		}
 	case policy.GitHub:
 		if !strings.EqualFold(got.owner, a.q.Owner) || (got.repositories == nil) != (a.q.Repositories == nil) || len(got.repositories) != len(a.q.Repositories) ||
@@ -195,16 +198,25 @@ func (a *asker) wantMinted(r mcp.Result, line *record, d policy.Decision) {
 	if d.WouldDeny {
 		want = wouldDeny
 	}
-	if line.Decision != want || line.Rule != d.Rule || line.Outcome != "issued" || line.Issued == nil {
-		a.t.Errorf("decided %+v, logged %+v", d, line)
+	if line.Decision != want || line.Rule != d.Rule {
+		a.t.Errorf("logged %s by %q, want %s by %q", line.Decision, line.Rule, want, d.Rule)
+	}
+	if line.Outcome != "issued" || line.Issued == nil {
+		a.t.Errorf("logged as %s, %+v; want issued, and what", line.Outcome, line.Issued)
 	}
 }
 
 // wantNothing checks that a call was refused with that decision, and nobody asked.
 func (a *asker) wantNothing(r mcp.Result, line *record, decision, rule string) {
 	a.t.Helper()
-	if !r.IsError && r.Ask == nil || a.wire.asked != 0 || line.Decision != decision || line.Rule != rule || line.Issued != nil {
-		a.t.Errorf("want %s by %q, nothing minted: %d requests, %+v, logged %+v", decision, rule, a.wire.asked, r, line)
+	if !r.IsError && r.Ask == nil {
+		a.t.Errorf("got %+v, want a refusal or a question", r)
+	}
+	if a.wire.asked != 0 || line.Issued != nil {
+		a.t.Errorf("%d requests, and logged as issued: %+v; want none", a.wire.asked, line.Issued)
+	}
+	if line.Decision != decision || line.Rule != rule {
+		a.t.Errorf("logged %s by %q, want %s by %q", line.Decision, line.Rule, decision, rule)
 	}
 }
 

@@ -143,12 +143,39 @@ func (c *counter) call(who Caller, object string) mcp.Result {
 
 func (c *counter) last() map[string]any { return c.lines[len(c.lines)-1] }
 
+// wantLogged compares members of the last line; nil is one that is absent.
+func (c *counter) wantLogged(name string, want map[string]any) {
+	c.t.Helper()
+	line := c.last()
+	for member, value := range want {
+		if line[member] != value {
+			c.t.Errorf("%s: %s is logged as %v, want %v", name, member, line[member], value)
+		}
+	}
+}
+
+// wantRefused checks that a call was refused with a status and a sentence.
+func wantRefused(t *testing.T, name string, r mcp.Result, status int, says string) failure {
+	t.Helper()
+	f, ok := r.Structured.(failure)
+	if !ok || !r.IsError {
+		t.Fatalf("%s: %+v, want a failure", name, r)
+	}
+	if f.Status != status {
+		t.Errorf("%s: status %d, want %d", name, f.Status, status)
+	}
+	if !strings.Contains(f.Message, says) {
+		t.Errorf("%s: %q, want %q in it", name, f.Message, says)
+	}
+	return f
+}
+
 // wantLink checks that a call was refused with a link, and opens it.
 func (c *counter) wantLink(n *approval.Notary, r mcp.Result) *approval.Request {
 	c.t.Helper()
-	f, ok := r.Structured.(failure)
-	if !ok || !r.IsError || f.Status != 403 || f.Link == "" || !strings.Contains(f.Message, f.Link) || !strings.Contains(f.Message, "Do not open the link yourself") {
-		c.t.Fatalf("%+v", r)
+	f := wantRefused(c.t, "unapproved", r, 403, "Do not open the link yourself")
+	if f.Link == "" || !strings.Contains(f.Message, f.Link) {
+		c.t.Fatalf("the link %q is not in %q", f.Link, f.Message)
 	}
 	u, err := url.Parse(f.Link)
 	if err != nil {
@@ -158,11 +185,8 @@ func (c *counter) wantLink(n *approval.Notary, r mcp.Result) *approval.Request {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	line := c.last()
-	if line["decision"] != approvalWanted || line["outcome"] != "refused" || line["rule"] != "ops" || line["approved_by"] != nil {
-		c.t.Errorf("logged %v", line)
-	}
-	if text, _ := json.Marshal(line); strings.Contains(string(text), "/approve") {
+	c.wantLogged("unapproved", map[string]any{"decision": approvalWanted, "outcome": "refused", "rule": "ops", "approved_by": nil})
+	if text, _ := json.Marshal(c.last()); strings.Contains(string(text), "/approve") {
 		c.t.Errorf("the link is in the log: %s", text)
 	}
 	return request
@@ -173,9 +197,7 @@ func (c *counter) wantMinted(r mcp.Result, by string) {
 	if c.mints != 1 || r.IsError || r.Structured == nil {
 		c.t.Errorf("%d credentials, %+v", c.mints, r)
 	}
-	if line := c.last(); line["decision"] != allow || line["outcome"] != "issued" || line["approved_by"] != by || line["rule"] != "ops" {
-		c.t.Errorf("logged %v", line)
-	}
+	c.wantLogged("minted", map[string]any{"decision": allow, "outcome": "issued", "approved_by": by, "rule": "ops"})
 }
 
 func (c *counter) wantNothing(name string) {
@@ -199,9 +221,17 @@ func TestTouchToGrant(t *testing.T) {
 	for _, f := range request.Facts {
 		facts += f.Name + "=" + f.Value + ";"
 	}
-	if request.Person != "eve@ops.example.com" || request.ClientName != "Test App" || request.Rule != "ops" || len(request.Approvers) != 0 ||
-		facts != "AWS role="+role+";What it may do there=read, stored data too;For how long=15 minutes;Purpose=mend the site;" || !request.Facts[3].Claimed {
-		t.Errorf("asked %+v", request)
+	if request.Person != "eve@ops.example.com" || request.ClientName != "Test App" {
+		t.Errorf("asked for %q by %q", request.Person, request.ClientName)
+	}
+	if request.Rule != "ops" || len(request.Approvers) != 0 {
+		t.Errorf("asked by the rule %q, of %q; want ops, and whoever calls", request.Rule, request.Approvers)
+	}
+	if want := "AWS role=" + role + ";What it may do there=read, stored data too;For how long=15 minutes;Purpose=mend the site;"; facts != want {
+		t.Fatalf("told %s\nwant %s", facts, want)
+	}
+	if !request.Facts[3].Claimed {
+		t.Error("the purpose is not told as what the app says")
 	}
 	code, err := n.Code(request.Call, "eve", c.now)
 	if err != nil {
@@ -372,10 +402,10 @@ func TestRelayModeApprovesNothing(t *testing.T) {
 		who := eve(nil)
 		who.Auth = vouch.Bearer{}
 		r := c.run(who, mcp.Call{Arguments: json.RawMessage(with(plainCall, "approval", "ABCD-EFGH-IJKL-MNOP")), AsksPeople: true})
-		f, _ := r.Structured.(failure)
-		if !r.IsError || f.Status != 403 || f.Link != "" || !strings.Contains(f.Message, "relay mode") || c.last()["decision"] != deny {
-			t.Errorf("%s: %+v, logged %v", approve, r, c.last())
+		if f := wantRefused(t, approve, r, 403, "relay mode"); f.Link != "" {
+			t.Errorf("%s: there is a link: %s", approve, f.Link)
 		}
+		c.wantLogged(approve, map[string]any{"decision": deny})
 		c.wantNothing(approve)
 	}
 }

@@ -26,12 +26,21 @@ const yes = `{"approve": {"action": "accept", "content": {"approve": true}}}`
 // wantAsk checks that the client is asked to ask, and returns the state.
 func (c *counter) wantAsk(r mcp.Result) string {
 	c.t.Helper()
-	if r.Ask == nil || r.IsError || r.Ask.State == "" || r.Ask.Key != "approve" || !strings.Contains(r.Ask.Message, role) || !strings.Contains(r.Ask.Message, "mend the site") || !json.Valid(r.Ask.Schema) {
-		c.t.Fatalf("%+v", r)
+	if r.Ask == nil || r.IsError {
+		c.t.Fatalf("%+v, want a question", r)
 	}
-	if line := c.last(); line["decision"] != approvalWanted || line["outcome"] != "asked" || line["approved_by"] != nil {
-		c.t.Errorf("logged %v", line)
+	if r.Ask.State == "" || r.Ask.Key != "approve" {
+		c.t.Errorf("asked under %q with the state %q, want approve and some", r.Ask.Key, r.Ask.State)
 	}
+	for _, part := range []string{role, "mend the site"} {
+		if !strings.Contains(r.Ask.Message, part) {
+			c.t.Errorf("asked %q, want %q in it", r.Ask.Message, part)
+		}
+	}
+	if !json.Valid(r.Ask.Schema) {
+		c.t.Errorf("the form is no JSON: %s", r.Ask.Schema)
+	}
+	c.wantLogged("asked", map[string]any{"decision": approvalWanted, "outcome": "asked", "approved_by": nil})
 	return r.Ask.State
 }
 

@@ -68,8 +68,11 @@ func TestSealedAnswer(t *testing.T) {
 		if got := agetest.MustOpen(t, sealed.Text, identity); got != want {
 			t.Errorf("%q: sealed is\n%s\nwant\n%s", name, got, want)
 		}
-		if answer.Sealed != sealed.Text || answer.SealedTo != recipient || answer.Formatted != "" || answer.AccessKeyId != "ASIAEXAMPLE" || answer.AssumedRoleArn == "" || answer.Expiration == "" {
-			t.Errorf("%q: %s", name, structured)
+		if answer.Sealed != sealed.Text || answer.SealedTo != recipient || answer.Formatted != "" {
+			t.Errorf("%q: the text is not what is sealed, and alone: %s", name, structured)
+		}
+		if answer.AccessKeyId != "ASIAEXAMPLE" || answer.AssumedRoleArn == "" || answer.Expiration == "" {
+			t.Errorf("%q: what is no secret is missing: %s", name, structured)
 		}
 		for _, secret := range []string{theKey, "IQoJb3JpZ2luX2Vj"} {
 			if strings.Contains(c.everything(sealed), secret) {
@@ -92,8 +95,13 @@ func TestFormattedAnswer(t *testing.T) {
 	if err := json.Unmarshal(structured, &answer); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(r.Text, "export AWS_ACCESS_KEY_ID='ASIAEXAMPLE'\n") || answer["formatted"] != r.Text || answer["SecretAccessKey"] != nil || answer["SessionToken"] != nil || answer["AccessKeyId"] != "ASIAEXAMPLE" {
-		t.Errorf("%s\n%s", structured, r.Text)
+	if !strings.HasPrefix(r.Text, "export AWS_ACCESS_KEY_ID='ASIAEXAMPLE'\n") {
+		t.Errorf("not for a shell: %s", r.Text)
+	}
+	for name, want := range map[string]any{"formatted": r.Text, "AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": nil, "SessionToken": nil} {
+		if answer[name] != want {
+			t.Errorf("%s is %v, want %v", name, answer[name], want)
+		}
 	}
 	lines, _ := json.Marshal(c.lines)
 	if strings.Contains(string(lines), theKey) {
@@ -211,9 +219,8 @@ func TestApprovalAndSealTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := c.call(eve(n), with(plainCall, "approval", code))
-	if f, _ := r.Structured.(failure); !r.IsError || !strings.Contains(f.Message, "only sealed") || c.last()["decision"] != deny || c.last()["rule"] != "ops" {
-		t.Errorf("%+v, logged %v", r, c.last())
-	}
+	wantRefused(t, "approved, and not to be sealed", r, 403, "only sealed")
+	c.wantLogged("approved, and not to be sealed", map[string]any{"decision": deny, "rule": "ops"})
 	c.wantNothing("unsealed")
 	r = c.call(eve(n), with(with(plainCall, "approval", code), "seal_to", identity.Recipient().String()))
 	c.wantMinted(r, "eve")
@@ -262,10 +269,10 @@ func TestWhatCannotBeWrittenIsNotHandedOut(t *testing.T) {
 			return m, err
 		}
 		r := c.call(eve(nil), `{"role_arn": "`+role+`", `+test.object+`}`)
-		f, _ := r.Structured.(failure)
-		line := c.last()
-		if !r.IsError || f.Status != 502 || !strings.Contains(f.Message, "not handed out") || line["outcome"] != "failed" || line["issued"] == nil {
-			t.Errorf("%s: %+v, logged %v", test.name, r, line)
+		wantRefused(t, test.name, r, 502, "not handed out")
+		c.wantLogged(test.name, map[string]any{"outcome": "failed"})
+		if c.last()["issued"] == nil {
+			t.Errorf("%s: what was issued is not logged", test.name)
 		}
 		if strings.Contains(c.everything(r), theKey) {
 			t.Errorf("%s: a secret is in the answer or the log", test.name)

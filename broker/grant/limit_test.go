@@ -35,9 +35,7 @@ func TestLimit(t *testing.T) {
 		string(text) != `{"error":"you have had too many of these credentials; try again in 60 s, and use one until it expires","status":429,"retry_after":60}` {
 		t.Errorf("%d credentials beyond it, %s", c.mints, text)
 	}
-	if line := c.last(); line["outcome"] != "refused" || line["status"] != 429.0 || line["decision"] != allow || line["issued"] != nil {
-		t.Errorf("logged %v", line)
-	}
+	c.wantLogged("beyond the limit", map[string]any{"outcome": "refused", "status": 429.0, "decision": allow, "issued": nil})
 	if r := c.call(bob, plainCall); r.IsError || c.mints != 2 {
 		t.Errorf("bob: %+v", r)
 	}

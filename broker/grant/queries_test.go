@@ -125,10 +125,17 @@ func TestOCSF(t *testing.T) {
 		}
 		decisions++
 		issued := line.Outcome == "issued"
-		if event.Category != 3 || event.Class != 3003 || event.Type != event.Class*100+event.Activity || event.Severity == 0 || event.Time != at.UnixMilli() ||
-			event.Metadata.Version == "" || event.Metadata.Product.Name == "" || event.User.UID != line.Subject || event.Privileges[0] != line.Tool ||
-			(event.Status == 1) != issued || (event.Session.Credential != nil) != issued {
-			t.Errorf("%+v became %+v", line, event)
+		if event.Category != 3 || event.Class != 3003 || event.Type != event.Class*100+event.Activity {
+			t.Errorf("category %d, class %d, type %d; want 3, 3003 and the activity %d of it", event.Category, event.Class, event.Type, event.Activity)
+		}
+		if event.Severity == 0 || event.Metadata.Version == "" || event.Metadata.Product.Name == "" {
+			t.Errorf("what OCSF demands of each event is missing: %+v", event)
+		}
+		if event.Time != at.UnixMilli() || event.User.UID != line.Subject || event.Privileges[0] != line.Tool {
+			t.Errorf("%+v became %+v: another time, person or tool", line, event)
+		}
+		if (event.Status == 1) != issued || (event.Session.Credential != nil) != issued {
+			t.Errorf("%+v became %+v: of what was issued (%v)", line, event, issued)
 		}
 	}
 	if decisions < 50 {

@@ -2,6 +2,7 @@ package grant
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -110,8 +111,11 @@ func TestExplainingAndCallingAgree(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, _ := told.Structured.(explanation)
-		if got.Decision != test.decision || got.Rule != test.rule || !strings.Contains(got.Reason, test.reason) || got.Reason == "" || strings.Contains(got.Reason, "/approve?") {
-			t.Errorf("%s: explained %+v", test.name, told.Structured)
+		if got.Decision != test.decision || got.Rule != test.rule {
+			t.Errorf("%s: explained as %s by %q, want %s by %q", test.name, got.Decision, got.Rule, test.decision, test.rule)
+		}
+		if !strings.Contains(got.Reason, test.reason) || got.Reason == "" || strings.Contains(got.Reason, "/approve?") {
+			t.Errorf("%s: the reason is %q; want %q in it, and no link", test.name, got.Reason, test.reason)
 		}
 		if *mints != 0 {
 			t.Errorf("%s: explaining handed something out", test.name)
@@ -174,7 +178,13 @@ func TestListAccess(t *testing.T) {
 func TestWhoami(t *testing.T) {
 	d, _ := tellDesk(t, "", "")
 	r, err := d.Run(t.Context(), eve(nil), &mcp.Call{Tool: "whoami", Arguments: json.RawMessage(`{}`)})
-	if got, _ := r.Structured.(whoami); err != nil || got.Subject != "eve" || got.Email != "eve@ops.example.com" || !got.Verified || got.Client != "Test App" || strings.Join(got.Scopes, " ") != "aws aws:write github ssh" {
-		t.Errorf("%+v, %v", r, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := r.Structured.(whoami)
+	want := whoami{Subject: "eve", Email: "eve@ops.example.com", Verified: true, Client: "Test App", Host: got.Host, Expires: got.Expires, SignedIn: got.SignedIn,
+		Scopes: []string{"aws", "aws:write", "github", "ssh"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

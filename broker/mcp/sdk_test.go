@@ -24,8 +24,14 @@ func TestOfficialClient(t *testing.T) {
 			}
 			defer session.Close()
 			got := session.InitializeResult()
-			if got.ProtocolVersion != version || got.Instructions != instructions || got.ServerInfo == nil || got.ServerInfo.Name != "fixture" || got.Capabilities.Tools == nil {
-				t.Errorf("negotiated %+v", got)
+			if got.ProtocolVersion != version {
+				t.Errorf("negotiated %s, want %s", got.ProtocolVersion, version)
+			}
+			if got.ServerInfo == nil || got.ServerInfo.Name != "fixture" || got.Instructions != instructions {
+				t.Errorf("the server is %+v and says %q", got.ServerInfo, got.Instructions)
+			}
+			if got.Capabilities.Tools == nil {
+				t.Errorf("capabilities %+v, want tools", got.Capabilities)
 			}
 
 			list, err := session.ListTools(t.Context(), nil)

@@ -341,8 +341,11 @@ func TestAudit(t *testing.T) {
 			d := p.Decide(tt.caller, tt.request)
 			open := d
 			open.WouldDeny = false
-			if open.verdict() != tt.want || d.WouldDeny != tt.would || d.Rule != tt.rule || d.Level != tt.level || d.Seconds != tt.seconds {
-				t.Errorf("got %s %+v", open.verdict(), d)
+			if open.verdict() != tt.want || d.WouldDeny != tt.would || d.Rule != tt.rule {
+				t.Errorf("got %s by %q, enforce would deny: %v; want %s by %q, %v", open.verdict(), d.Rule, d.WouldDeny, tt.want, tt.rule, tt.would)
+			}
+			if d.Level != tt.level || d.Seconds != tt.seconds {
+				t.Errorf("got %q for %d seconds, want %q for %d", d.Level, d.Seconds, tt.level, tt.seconds)
 			}
 			if d.WouldDeny && !strings.Contains(d.Reason, "enforce would refuse it: ") {
 				t.Errorf("the reason does not say so: %s", d.Reason)

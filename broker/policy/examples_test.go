@@ -71,8 +71,11 @@ func cases(t *testing.T, p *Policy, file string) {
 		if d.WouldDeny {
 			got = "would-deny"
 		}
-		if got != c.Want || d.Rule != c.Rule || d.Level != c.Level || d.Seconds != c.Seconds {
-			t.Errorf("%s[%d]: got %s %+v", file, i, got, d)
+		if got != c.Want || d.Rule != c.Rule {
+			t.Errorf("%s[%d]: got %s by %q, want %s by %q: %s", file, i, got, d.Rule, c.Want, c.Rule, d.Reason)
+		}
+		if d.Level != c.Level || d.Seconds != c.Seconds {
+			t.Errorf("%s[%d]: got %q for %d seconds, want %q for %d", file, i, d.Level, d.Seconds, c.Level, c.Seconds)
 		}
 		for _, name := range d.Approvers {
 			if _, ok := d.MayApprove(Caller{Subject: "another", Email: name}); ok != slices.Contains(c.Approvers, name) {

@@ -137,9 +137,14 @@ func TestMembers(t *testing.T) {
 	} {
 		text, textErr := object.Text(name)
 		list, listErr := object.Texts(name)
-		if text != want.text || !slices.Equal(list, want.list) || (list == nil) != (want.list == nil) || object.Has(name) != want.has ||
-			errors.Is(textErr, strictjson.ErrType) != want.textErr || errors.Is(listErr, strictjson.ErrType) != want.listErr {
-			t.Errorf("%s: text %q (%v), list %q (%v), has %v", name, text, textErr, list, listErr, object.Has(name))
+		if has := object.Has(name); has != want.has {
+			t.Errorf("%s: has %v, want %v", name, has, want.has)
+		}
+		if text != want.text || errors.Is(textErr, strictjson.ErrType) != want.textErr {
+			t.Errorf("%s: text %q (%v), want %q (ErrType: %v)", name, text, textErr, want.text, want.textErr)
+		}
+		if !slices.Equal(list, want.list) || (list == nil) != (want.list == nil) || errors.Is(listErr, strictjson.ErrType) != want.listErr {
+			t.Errorf("%s: list %#v (%v), want %#v (ErrType: %v)", name, list, listErr, want.list, want.listErr)
 		}
 	}
 	if got := object.Object("in").Member("text").Str; got != "b" {

@@ -117,9 +117,14 @@ func TestSSHCertificate(t *testing.T) {
 				if err := json.Unmarshal([]byte(s.sent), &sent); err != nil || len(sent) != 1 || sent["public_key"] != key.Line() {
 					t.Errorf("sent %s", s.sent)
 				}
-				if got.Line.Reveal() != line+tail || got.ValidForSeconds != 28800 || got.Serial != 1<<64-1 ||
-					!slices.Equal(got.Principals, []string{"alice@example.com", "alice"}) {
-					t.Errorf("got %+v", got)
+				if got.Line.Reveal() != line+tail {
+					t.Errorf("the line is %q, want %q", got.Line.Reveal(), line+tail)
+				}
+				if got.ValidForSeconds != 28800 || got.Serial != 1<<64-1 {
+					t.Errorf("valid for %d s, serial %d; want 28800 s, and all of its 64 bits set", got.ValidForSeconds, got.Serial)
+				}
+				if want := []string{"alice@example.com", "alice"}; !slices.Equal(got.Principals, want) {
+					t.Errorf("principals %q, want %q", got.Principals, want)
 				}
 			})
 		}

@@ -165,10 +165,17 @@ func TestGitHubToken(t *testing.T) {
 			if s.sent != test.wantSent {
 				t.Errorf("sent %s, want %s", s.sent, test.wantSent)
 			}
-			if got.Token.Reveal() != "ghs_123_eyJ.eyJ.c2-ln_" || got.ExpiresAt != "2026-11-22T20:04:05+00:00" || got.ExpiresIn != 3600 ||
-				!maps.Equal(got.Permissions, map[string]string{"contents": "write", "metadata": "read"}) ||
-				!slices.Equal(got.Repositories, test.want) {
-				t.Errorf("got %+v", got)
+			if token := got.Token.Reveal(); token != "ghs_123_eyJ.eyJ.c2-ln_" {
+				t.Errorf("the token is %q", token)
+			}
+			if got.ExpiresAt != "2026-11-22T20:04:05+00:00" || got.ExpiresIn != 3600 {
+				t.Errorf("expires at %s, in %d s", got.ExpiresAt, got.ExpiresIn)
+			}
+			if want := map[string]string{"contents": "write", "metadata": "read"}; !maps.Equal(got.Permissions, want) {
+				t.Errorf("permissions %v, want %v", got.Permissions, want)
+			}
+			if !slices.Equal(got.Repositories, test.want) {
+				t.Errorf("repositories %q, want %q", got.Repositories, test.want)
 			}
 		})
 	}

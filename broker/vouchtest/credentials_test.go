@@ -179,10 +179,12 @@ func TestAWSToken(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Errorf("claims %v, want %v", names, want)
 	}
-	if claims["aud"] != s.VouchURL || claims["iss"] != s.VouchURL || claims["sub"] != email ||
-		claims["https://aws.amazon.com/source_identity"] != email ||
-		!reflect.DeepEqual(claims["https://aws.amazon.com/roles"], []any{roleARN}) {
-		t.Errorf("claims %v", claims)
+	for name, want := range map[string]any{
+		"aud": s.VouchURL, "iss": s.VouchURL, "sub": email, "https://aws.amazon.com/source_identity": email, "https://aws.amazon.com/roles": []any{roleARN},
+	} {
+		if !reflect.DeepEqual(claims[name], want) {
+			t.Errorf("%s is %v, want %v", name, claims[name], want)
+		}
 	}
 	tags := map[string]any{
 		"principal_tags":      map[string]any{"vouch:Email": []any{email}, "vouch:Domain": []any{"example.com"}},
@@ -277,10 +279,14 @@ func TestGitHubToken(t *testing.T) {
 			if err := json.Unmarshal([]byte(r.body), &answer); err != nil {
 				t.Fatal(err)
 			}
-			if !strings.HasPrefix(answer.Token, "ghs_") || len(answer.Token) < 40 || answer.ExpiresIn != 3600 ||
-				answer.ExpiresAt.Before(time.Now()) || answer.Permissions["contents"] != "write" ||
-				strings.Join(answer.Repositories, " ") != test.want {
-				t.Errorf("answer %+v", answer)
+			if !strings.HasPrefix(answer.Token, "ghs_") || len(answer.Token) < 40 {
+				t.Errorf("the token %q does not have GitHub's form", answer.Token)
+			}
+			if answer.ExpiresIn != 3600 || answer.ExpiresAt.Before(time.Now()) {
+				t.Errorf("expires in %d s, at %v; want 3600 s", answer.ExpiresIn, answer.ExpiresAt)
+			}
+			if got := strings.Join(answer.Repositories, " "); got != test.want || answer.Permissions["contents"] != "write" {
+				t.Errorf("good for %q with %v, want %q with contents: write", got, answer.Permissions, test.want)
 			}
 		})
 	}

@@ -48,9 +48,15 @@ func TestRegister(t *testing.T) {
 			_, secret := c["client_secret"]
 			_, expiry := c["client_secret_expires_at"]
 			public := c["token_endpoint_auth_method"] == "none"
-			if secret == public || expiry == public || c["redirect_uris"] == nil || c["client_id"] == "" ||
-				c["registration_client_uri"] != at+"/"+c["client_id"].(string) || strings.Contains(r.body, "null") {
-				t.Errorf("answer %s", r.body)
+			if secret == public || expiry == public {
+				t.Errorf("a public client (%v) with a secret, or another without: %s", public, r.body)
+			}
+			if c["redirect_uris"] == nil || strings.Contains(r.body, "null") {
+				t.Errorf("something is missing or null: %s", r.body)
+			}
+			id, _ := c["client_id"].(string)
+			if uri := c["registration_client_uri"]; id == "" || uri != at+"/"+id {
+				t.Errorf("the client %q is managed at %v", id, uri)
 			}
 		})
 	}

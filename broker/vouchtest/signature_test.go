@@ -178,8 +178,11 @@ func TestSignatureNonces(t *testing.T) {
 	refused := func(name string, r reply) string {
 		t.Helper()
 		fresh := r.header.Get("Signature-Nonce")
-		if r.status != 401 || r.body != "signature verification failed" || fresh == "" || r.header.Get("Accept-Signature") != "" {
-			t.Errorf("%s: status %d, headers %v", name, r.status, r.header)
+		if r.status != 401 || r.body != "signature verification failed" {
+			t.Errorf("%s: status %d, %q", name, r.status, r.body)
+		}
+		if fresh == "" || r.header.Get("Accept-Signature") != "" {
+			t.Errorf("%s: headers %v, want a nonce, and no Accept-Signature", name, r.header)
 		}
 		return fresh
 	}

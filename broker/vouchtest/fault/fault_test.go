@@ -248,9 +248,12 @@ func TestWhatIsRemembered(t *testing.T) {
 	if len(got) != 32 || s.Count("/a") != 40 {
 		t.Fatalf("%d requests, count %d", len(got), s.Count("/a"))
 	}
-	if r := got[0]; r.Method != "POST" || r.RawQuery != "b=c" || string(r.Body) != `{"owner":"acme"}` ||
-		r.Header.Get("X-Test") != "1" || r.ContentLength != 16 {
-		t.Errorf("request %+v", r)
+	r := got[0]
+	if r.Method != "POST" || r.RawQuery != "b=c" || r.Header.Get("X-Test") != "1" {
+		t.Errorf("remembered %s with query %q and header %v", r.Method, r.RawQuery, r.Header)
+	}
+	if want := `{"owner":"acme"}`; string(r.Body) != want || r.ContentLength != 16 {
+		t.Errorf("remembered the body %q of length %d, want %s", r.Body, r.ContentLength, want)
 	}
 	post("/long", strings.Repeat("y", 20<<10))
 	if got := s.Requests("/long"); len(got) != 1 || len(got[0].Body) != 16<<10 {
