@@ -105,23 +105,9 @@ func (b *bench) call(t *testing.T, tool, arguments string) (r result) {
 // post sends a JSON-RPC request with a good token and returns its result.
 func (b *bench) post(t *testing.T, body string) json.RawMessage {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, b.url+"/mcp", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+b.Vouch.MintAccessToken(vouchtest.TokenOptions{Audience: b.url + "/mcp", Scope: "openid email"}))
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp, text := post(t, b.url, b.Vouch.MintAccessToken(vouchtest.TokenOptions{Audience: b.url + "/mcp", Scope: "openid email"}), body)
 	var answer struct{ Result json.RawMessage }
-	if err := json.Unmarshal(text, &answer); err != nil || answer.Result == nil {
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.Result == nil {
 		t.Fatalf("status %d, no result: %s", resp.StatusCode, text)
 	}
 	return answer.Result
@@ -379,13 +365,8 @@ func TestPublicHostNeedsConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Host = "broker.example"
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), "VOUCH_AUDIENCE") || !strings.Contains(string(text), "BROKER_MODE") {
+	resp, text := exchange(t, req)
+	if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(text, "VOUCH_AUDIENCE") || !strings.Contains(text, "BROKER_MODE") {
 		t.Errorf("%d %s", resp.StatusCode, text)
 	}
 }

@@ -5,17 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
 )
 
 // goodKey is a key of nobody's.
-var goodKey = func() string {
-	text, err := p256.Generate()
-	if err != nil {
-		panic(err)
-	}
-	return text.Reveal()
-}()
+var goodKey = p256test.Text()
 
 func getenv(vars map[string]string) func(string) string {
 	return func(name string) string { return vars[name] }

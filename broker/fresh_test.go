@@ -174,17 +174,7 @@ func TestAllowedEmailsRelay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, vouchtest.Options{}, map[string]string{"ALLOWED_EMAILS": tt.list})
 			tt.o.Audience = b.url + "/mcp"
-			req, err := http.NewRequest(http.MethodPost, b.url+"/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Header.Set("Authorization", "Bearer "+b.Vouch.MintAccessToken(tt.o))
-			req.Header.Set("Content-Type", "application/json")
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
+			resp, _ := post(t, b.url, b.Vouch.MintAccessToken(tt.o), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 			if resp.StatusCode != tt.status {
 				t.Errorf("status %d, want %d", resp.StatusCode, tt.status)
 			}

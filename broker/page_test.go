@@ -3,7 +3,6 @@ package broker_test
 import (
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,16 +22,7 @@ func open(t *testing.T, b *bench, path, accept, token string) (*http.Response, s
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp, string(body)
+	return exchange(t, req)
 }
 
 // TestLanding: the page has each client's line with this broker's address, and no

@@ -104,6 +104,12 @@ func post(t *testing.T, url, token, body string) (*http.Response, string) {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	return exchange(t, req)
+}
+
+// exchange sends a request and reads the answer.
+func exchange(t *testing.T, req *http.Request) (*http.Response, string) {
+	t.Helper()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +13,8 @@ import (
 	"mcp-credential-broker/broker"
 	"mcp-credential-broker/broker/mcptest"
 	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
+	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouchtest"
 )
@@ -50,15 +51,11 @@ func newSignInBench(t *testing.T) *signInBench {
 	b.url = server.URL
 	var published []p256.JWK
 	for i := range b.keys {
-		text, err := p256.Generate()
+		b.keys[i] = p256test.Text()
+		key, err := p256.Parse(secret.New(b.keys[i]))
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := p256.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.keys[i] = text.Reveal()
 		published = append(published, key.PublishedJWK())
 	}
 	jwks, err := json.Marshal(map[string]any{"keys": published})
@@ -114,22 +111,8 @@ func (b *signInBench) call(t *testing.T, token string) (int, string, string) {
 // send sends one JSON-RPC call and returns status, challenge and body.
 func (b *signInBench) send(t *testing.T, token, method, params string) (int, string, string) {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, b.url+"/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, resp.Header.Get("WWW-Authenticate"), string(text)
+	resp, text := post(t, b.url, token, `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`)
+	return resp.StatusCode, resp.Header.Get("WWW-Authenticate"), text
 }
 
 func (b *signInBench) works(t *testing.T, token string) bool {

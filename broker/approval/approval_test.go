@@ -15,28 +15,16 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/approval"
-	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
 	"mcp-credential-broker/broker/seal"
 )
 
 var (
 	start  = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	key    = newKey()
+	key    = p256test.Key()
 	notary = approval.Notary{Box: seal.Box{Current: key, Issuer: "https://b.example", VouchIssuer: "https://v.example", Resource: "https://b.example/mcp"}}
 	wanted = approval.Call{Subject: "alice", ClientIDHash: sha256.Sum256([]byte("client")), Tool: "get-aws-write-credentials", Arguments: sha256.Sum256([]byte("{}"))}
 )
-
-func newKey() *p256.Key {
-	text, err := p256.Generate()
-	if err != nil {
-		panic(err)
-	}
-	k, err := p256.Parse(text)
-	if err != nil {
-		panic(err)
-	}
-	return k
-}
 
 func newCode(t *testing.T, n approval.Notary, c approval.Call, by string, now time.Time) string {
 	t.Helper()
@@ -89,8 +77,8 @@ func TestCodeOfAnotherCall(t *testing.T) {
 		{"a tool that took a letter of the person", notary, call(func(c *approval.Call) { c.Subject = "alic"; c.Tool = "e" + c.Tool }), []string{"alice"}, false},
 		{"by the requester where an approver is needed", notary, wanted, []string{"bob"}, false},
 		{"nobody may approve", notary, wanted, nil, false},
-		{"another key", box(func(b *seal.Box) { b.Current = newKey() }), wanted, []string{"alice"}, false},
-		{"the key before the rotation", box(func(b *seal.Box) { b.Current, b.Previous = newKey(), key }), wanted, []string{"alice"}, true},
+		{"another key", box(func(b *seal.Box) { b.Current = p256test.Key() }), wanted, []string{"alice"}, false},
+		{"the key before the rotation", box(func(b *seal.Box) { b.Current, b.Previous = p256test.Key(), key }), wanted, []string{"alice"}, true},
 		{"another broker with this key", box(func(b *seal.Box) { b.Issuer = "https://c.example" }), wanted, []string{"alice"}, false},
 		{"another resource with this key", box(func(b *seal.Box) { b.Resource = "https://b.example/other" }), wanted, []string{"alice"}, false},
 		{"another Vouch", box(func(b *seal.Box) { b.VouchIssuer = "https://w.example" }), wanted, []string{"alice"}, false},
@@ -257,7 +245,7 @@ func TestState(t *testing.T) {
 		return c
 	}
 	rotated := notary
-	rotated.Box.Current, rotated.Box.Previous = newKey(), key
+	rotated.Box.Current, rotated.Box.Previous = p256test.Key(), key
 	elsewhere := notary
 	elsewhere.Box.Resource = "https://c.example/mcp"
 	for _, test := range []struct {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/authserver"
-	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
 	"mcp-credential-broker/broker/seal"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/vouchtest"
@@ -19,14 +19,7 @@ type realBox struct{ seal.Box }
 
 func newRealBox(t testing.TB) realBox {
 	t.Helper()
-	text, err := p256.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := p256.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := p256test.Key()
 	return realBox{seal.Box{Current: key, Issuer: "https://broker.example.com", VouchIssuer: "https://us.vouch.sh", Resource: "https://broker.example.com/mcp"}}
 }
 

@@ -16,7 +16,7 @@ import (
 	"mcp-credential-broker/broker/approval"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/oauth"
-	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
 	"mcp-credential-broker/broker/seal"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -27,14 +27,7 @@ const adaSub, adaEmail = "7c0ffee7", "ada@example.com"
 // newNotary returns a Notary with a key of its own for the fixture's broker.
 func (f *fixture) newNotary() approval.Notary {
 	f.t.Helper()
-	text, err := p256.Generate()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	key, err := p256.Parse(text)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	key := p256test.Key()
 	return approval.Notary{Box: seal.Box{Current: key, Issuer: f.url, VouchIssuer: f.vouch.url, Resource: f.Config.Resource}}
 }
 

@@ -16,22 +16,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"mcp-credential-broker/broker/dpop"
-	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
 	"mcp-credential-broker/broker/secret"
 )
-
-func newKey(t *testing.T) *p256.Key {
-	t.Helper()
-	text, err := p256.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := p256.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
 
 // decoded is a proof, its signature checked by the key in its own header.
 type decoded struct{ header, claims map[string]any }
@@ -61,7 +48,7 @@ func decode(t *testing.T, proof string) decoded {
 
 // The token and its ath, method, URL and time are those of RFC 9449 section 7.1.
 func TestSign(t *testing.T) {
-	key := newKey(t)
+	key := p256test.Key()
 	issued := time.Unix(1562262618, 999_000_000)
 	const (
 		resource = "https://resource.example.org/protectedresource"
@@ -118,7 +105,7 @@ func TestSign(t *testing.T) {
 }
 
 func TestEachProofIsAnother(t *testing.T) {
-	key := newKey(t)
+	key := p256test.Key()
 	proof := dpop.Proof{Method: "GET", URL: "https://us.vouch.sh/oauth/token", Issued: time.Unix(1, 0)}
 	seen := map[any]bool{}
 	for range 20 {
@@ -135,7 +122,7 @@ func TestEachProofIsAnother(t *testing.T) {
 }
 
 func TestSignRefuses(t *testing.T) {
-	key := newKey(t)
+	key := p256test.Key()
 	good := dpop.Proof{Method: "GET", URL: "https://us.vouch.sh/v1", Nonce: "nonce", Source: "agent"}
 	tests := []struct {
 		name string
@@ -229,14 +216,7 @@ func FuzzNonce(f *testing.F) {
 }
 
 func FuzzSign(f *testing.F) {
-	text, err := p256.Generate()
-	if err != nil {
-		f.Fatal(err)
-	}
-	key, err := p256.Parse(text)
-	if err != nil {
-		f.Fatal(err)
-	}
+	key := p256test.Key()
 	f.Add("GET", "https://us.vouch.sh/v1?a#b", "nonce", "agent")
 	f.Add("POST", "http://[::1]:3000/a%2fb", "", "a b")
 	f.Add("GET", "https://a@b/", `"`, "\u2028")

@@ -14,7 +14,7 @@ import (
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/format"
 	"mcp-credential-broker/broker/mcp"
-	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
 	"mcp-credential-broker/broker/policy"
 	"mcp-credential-broker/broker/seal"
 	"mcp-credential-broker/broker/secret"
@@ -99,14 +99,7 @@ func countMint(mints *int) func(context.Context, *call) (minted, error) {
 
 func newNotary(t *testing.T) *approval.Notary {
 	t.Helper()
-	text, err := p256.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := p256.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := p256test.Key()
 	return &approval.Notary{Box: seal.Box{Current: key, Issuer: "https://b.example", VouchIssuer: "https://v.example", Resource: "https://b.example/mcp"}}
 }
 

@@ -9,25 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
 )
-
-func newKey(t testing.TB) *p256.Key {
-	t.Helper()
-	text, err := p256.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := p256.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
 
 // The bases are written out as Vouch puts them together from the request.
 func TestSign(t *testing.T) {
-	key := newKey(t)
+	key := p256test.Key()
 	kid := key.Thumbprint()
 	created := time.Unix(1795000000, 999_000_000)
 	get := []string{"@method", "@authority", "@path", "@query", "authorization", "dpop"}
@@ -102,7 +89,7 @@ func TestSign(t *testing.T) {
 }
 
 func TestSignRefuses(t *testing.T) {
-	key := newKey(t)
+	key := p256test.Key()
 	tests := []struct {
 		name string
 		edit func(*Message, *Params)
@@ -211,7 +198,7 @@ func FuzzSign(f *testing.F) {
 	f.Add("POST", "https://example.com/foo?a", "date", "value", "n")
 	f.Add("GET", "http://[::1]:80/%2e", "x-a", "a\r\n\"@path\": /", `n"`)
 	f.Add("GET", "https://h/?'", "@query", "", "\n")
-	key := newKey(f)
+	key := p256test.Key()
 	f.Fuzz(func(t *testing.T, method, url, name, value, nonce string) {
 		message := Message{Method: method, URL: url, Header: http.Header{http.CanonicalHeaderKey(name): {value}}}
 		params := Params{Components: []string{"@method", "@authority", "@path", "@query", name}, Nonce: nonce}

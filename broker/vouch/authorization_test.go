@@ -10,6 +10,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"mcp-credential-broker/broker/p256/p256test"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouch"
@@ -52,7 +53,7 @@ func TestNoncesAreAnsweredOnce(t *testing.T) {
 			}))
 			defer server.Close()
 			client := vouch.Client{Issuer: server.URL, Upstream: upstream.Client{Fetcher: upstream.NetHTTP{}, Now: time.Now}}
-			_, err := client.AWSToken(t.Context(), vouch.Signed{Token: secret.New("t0ken"), Key: newKey(t), Now: time.Now}, roleARN)
+			_, err := client.AWSToken(t.Context(), vouch.Signed{Token: secret.New("t0ken"), Key: p256test.Key(), Now: time.Now}, roleARN)
 			var refusal *vouch.Error
 			if (err == nil) != tt.succeeds || err != nil && !errors.As(err, &refusal) || len(seen) != tt.calls {
 				t.Fatalf("%d calls, %v", len(seen), err)

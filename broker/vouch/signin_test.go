@@ -14,6 +14,7 @@ import (
 
 	"mcp-credential-broker/broker/oauth"
 	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 	"mcp-credential-broker/broker/vouch"
@@ -44,7 +45,7 @@ func newWorld(t *testing.T, o vouchtest.Options) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stack.Close() })
-	key := newKey(t)
+	key := p256test.Key()
 	jwks, err := json.Marshal(map[string]any{"keys": []p256.JWK{key.PublishedJWK()}})
 	if err != nil {
 		t.Fatal(err)
@@ -60,19 +61,6 @@ func newWorld(t *testing.T, o vouchtest.Options) *world {
 		client: vouch.Client{Issuer: stack.VouchURL, Upstream: out},
 		tokens: oauth.NewVerifier(oauth.VerifierConfig{Issuer: stack.VouchURL, Upstream: out, Now: time.Now}),
 	}
-}
-
-func newKey(t *testing.T) *p256.Key {
-	t.Helper()
-	text, err := p256.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := p256.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }
 
 // code pushes a request and plays the person's browser, up to the callback.
@@ -166,7 +154,7 @@ func TestStolenTokenIsOfNoUse(t *testing.T) {
 	token := w.token(t)
 	for name, auth := range map[string]vouch.Authorization{
 		"as a bearer token": vouch.Bearer{Token: token},
-		"with another key":  vouch.Signed{Token: token, Key: newKey(t), Now: time.Now},
+		"with another key":  vouch.Signed{Token: token, Key: p256test.Key(), Now: time.Now},
 	} {
 		var refusal *vouch.Error
 		_, err := w.client.AWSToken(context.Background(), auth, ststest.RoleARN)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/p256"
+	"mcp-credential-broker/broker/p256/p256test"
 	"mcp-credential-broker/broker/secret"
 	"mcp-credential-broker/broker/upstream"
 )
@@ -19,14 +20,7 @@ func (instant) SignES256(string, *p256.Key) ([]byte, error) { return make([]byte
 // BenchmarkSigned is what a DPoP proof (RFC 9449) and a signature (RFC 9421) take
 // besides the two times that the host signs.
 func BenchmarkSigned(b *testing.B) {
-	text, err := p256.Generate()
-	if err != nil {
-		b.Fatal(err)
-	}
-	key, err := p256.Parse(text)
-	if err != nil {
-		b.Fatal(err)
-	}
+	key := p256test.Key()
 	auth := Signed{Token: secret.New("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"), Key: key.By(instant{}), Source: "Claude", Now: time.Now}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -104,30 +104,30 @@ func Subject(get func(name string) string) (issuer, audience string, err error) 
 // setting returns a variable as the person gave it, else as it is deployed.
 func (g registrar) setting(name string) string { return g.settings.Chosen(g.getenv, name) }
 
-// configured returns the issuer and the audience, checked, and the file for the
-// two, after it said whom all that follows is about.
-func (g registrar) configured() (issuer, audience string, file File, err error) {
+// begin returns the issuer and the audience, checked, and the file for the two,
+// which is this program's until unlock, after it said whom all that follows is about.
+func (g registrar) begin() (issuer, audience string, file File, unlock func(), err error) {
 	if issuer, audience, err = Subject(g.setting); err != nil {
-		return "", "", file, err
+		return "", "", file, nil, err
 	}
 	file = fileFor(g.dir, issuer, audience)
 	fmt.Fprintf(g.out, "The broker at %s, as a client of the Vouch at %s; kept in %s\n", audience, issuer, file)
-	return issuer, audience, file, nil
+	if unlock, err = file.lock(); err != nil {
+		return "", "", file, nil, err
+	}
+	if err := g.adopt(file, issuer, audience); err != nil {
+		unlock()
+		return "", "", file, nil, err
+	}
+	return issuer, audience, file, unlock, nil
 }
 
 func (g registrar) register(ctx context.Context) error {
-	issuer, audience, file, err := g.configured()
-	if err != nil {
-		return err
-	}
-	unlock, err := file.lock()
+	issuer, audience, file, unlock, err := g.begin()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := g.adopt(file, issuer, audience); err != nil {
-		return err
-	}
 	before, err := g.known(file, issuer, audience)
 	if err != nil {
 		return err

@@ -29,18 +29,11 @@ func RotateKey(ctx context.Context, vouch upstream.Client, now func() time.Time)
 // rotate does the next step of a rotation: a new key beside the old one, or,
 // once no session needs it any more, the end of the old one.
 func (g registrar) rotate(ctx context.Context) error {
-	issuer, audience, file, err := g.configured()
-	if err != nil {
-		return err
-	}
-	unlock, err := file.lock()
+	issuer, _, file, unlock, err := g.begin()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := g.adopt(file, issuer, audience); err != nil {
-		return err
-	}
 	r, err := file.Load()
 	if err != nil && !errors.Is(err, ErrNoFile) {
 		return err
