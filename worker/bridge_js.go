@@ -52,8 +52,9 @@ import (
 //     it: to ask JavaScript for it dozens of times would bring no other.
 //   - Go runs inside entries only, so there is nothing to tell it of a client that
 //     hangs up before the next one: settle says whether the client has gone.
-//   - A program that has ended, or trapped, is never entered again. JavaScript
-//     answers its exchanges, each when the next of its calls is done.
+//   - A program that has ended, trapped, or been stopped in the middle of an entry
+//     is never entered again. JavaScript answers its exchanges, each when the next
+//     of its calls is done.
 //
 // What is converted to an interface in this package holds no bridge and no
 // http.Handler: the linker keeps every type that could be reached from there by

@@ -27,6 +27,11 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 		_ = none[len(os.Args)+1]
 	})
 	mux.HandleFunc("/faults/exit", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
+	mux.HandleFunc("/faults/abandon", func(http.ResponseWriter, *http.Request) {
+		// As if the platform had stopped here: what JavaScript does at the end of the entry comes to nothing.
+		p := hostProgram(0)
+		js.Global().Get("Object").Call("defineProperty", p, "current", map[string]any{"value": p.Get("current"), "writable": false})
+	})
 	mux.HandleFunc("/faults/collect", func(w http.ResponseWriter, _ *http.Request) {
 		runtime.KeepAlive(make([]byte, 8<<20)) // so much that the runtime wants to give it back, bit by bit
 		runtime.GC()                           // frees it

@@ -15,11 +15,13 @@ const maxStrangers = 128; // requests that wait and are no calls: sign-ins, clie
 const maxStrangersOfOne = 32; // of one network
 const idleMs = 5_000; // until the next part of a body
 const bodyMs = 15_000; // until all of it is there
+const lifeMs = 60_000; // of a request, and more than one can take: a body's time and a call's
 
 const isEndpoint = /^https?:\/\/[^/?#]*\/mcp\/?(?:\?|$)/; // another spelling of the path may be served, and counts as a stranger's
 
 const total = { bytes: 0, waiting: 0, strangers: 0 };
 const shares = new Map(); // by network: how many requests it has here, and what they take of the total
+const visits = new Set(); // in the order in which they came
 const readers = new Set(); // Visits whose body is being read
 
 export const held = () => total.bytes; // for the test build
@@ -48,15 +50,22 @@ export function networkOf(address) {
   return [...left, ...zeros, ...(right ?? [])].slice(0, 4).join(":");
 }
 
-// A Visit is one request's part of it. Who made it must say when it is done.
+// A Visit is one request's part of it. Who made it must say when it is done. Who cannot, because the platform has given the
+// request up (see program.mjs), would take for good what it has: one that is too old is done.
 export class Visit {
   bytes = 0;
   waits = false;
   parts = [];
   heard = 0; // when the last part came
   end = Infinity; // of reading
+  begun = Date.now();
 
   constructor(request) {
+    for (const visit of visits) {
+      if (this.begun - visit.begun < lifeMs) break;
+      visit.done();
+    }
+    visits.add(this);
     this.request = request;
     this.head = `${request.method}\n${request.url}\n${formatHead(request.headers)}`;
     // Anybody can send a token that is none. What a stranger can make the broker wait for by it is a verification, and the
@@ -146,6 +155,7 @@ export class Visit {
 
   // done gives back all that the request has taken.
   done() {
+    if (!visits.delete(this)) return;
     readers.delete(this);
     this.take(-this.bytes);
     if (this.waits) this.countWaiting(-1);

@@ -61,9 +61,15 @@ export class Program {
     return this.bytes.buffer === this.memory.buffer ? this.bytes : (this.bytes = new Uint8Array(this.memory.buffer));
   }
 
+  // isDead reports whether the program may not be entered again: it has ended, has trapped, or is still in an entry. A request
+  // that has used up its CPU is given up without unwinding anything, and the isolate is sent others (cloudflare/workerd#7276).
+  isDead() {
+    return (this.dead ||= this.current !== null);
+  }
+
   // enter calls handle or settle on behalf of an exchange, with a message in the inbox, and lets Go run until all of it waits.
   enter(exchange, name, numbers, head, body) {
-    if (!this.dead) {
+    if (!this.isDead()) {
       this.current = exchange;
       try {
         this.exports[name](...numbers, ...this.post(head, body), Date.now());

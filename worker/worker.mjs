@@ -14,8 +14,8 @@ const inspect = () => ({ programs: [program, retiring], heldBytes: held() }); //
 
 // admit returns the program for a new request, or undefined when there is no room for it.
 function admit(env) {
-  if (retiring?.dead || retiring?.inFlight === 0) retiring = undefined;
-  if (program?.dead) program = undefined;
+  if (retiring?.isDead() || retiring?.inFlight === 0) retiring = undefined;
+  if (program?.isDead()) program = undefined;
   if (program?.memory.buffer.byteLength > maxMemoryBytes) {
     if (retiring) return undefined;
     [retiring, program] = [program, undefined];

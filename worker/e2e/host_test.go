@@ -219,6 +219,29 @@ func TestProgramExits(t *testing.T) {
 	}
 }
 
+// TestEntryGivenUp: a program that was stopped in the middle of a request, without an
+// end, is not entered again: the requests in flight are told to come again, and the
+// next one meets a fresh program.
+func TestEntryGivenUp(t *testing.T) {
+	s := start(t, faults)
+	token := "Authorization: Bearer " + s.Token()
+	slow(t, s, 500*time.Millisecond)
+	inFlight := make(chan answer, 1)
+	go func() {
+		inFlight <- send(t, "POST", s.MCP, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get-github-token"}}`, jsonType, token)
+	}()
+	waitUntil(t, "the upstream call", func() bool { return s.Vouch.Count(pathGitHub) > 0 })
+	if a := send(t, "GET", s.Worker.URL+"/faults/abandon", ""); a.status != 500 {
+		t.Errorf("the request that was given up: %d %s", a.status, a.body)
+	}
+	if a := send(t, "POST", s.MCP, ping, jsonType, token); a.status != 200 {
+		t.Errorf("the next request: %d %s", a.status, a.body)
+	}
+	if a := <-inFlight; a.status != 503 || a.header.Get("Retry-After") != "1" {
+		t.Errorf("a request in flight: %d %s", a.status, a.body)
+	}
+}
+
 // TestMemoryBound: a program past its bound takes no new request and goes when
 // its last one ends; there are never more than two.
 func TestMemoryBound(t *testing.T) {

@@ -259,9 +259,9 @@ func TestOthersAreReadLess(t *testing.T) {
 	}
 }
 
-// TestNetworks: one customer's addresses are one network, however they are
-// written.
-func TestNetworks(t *testing.T) {
+// inNode runs a script in Node with names of the Worker's intake.mjs.
+func inNode(t *testing.T, names, script string, args ...string) string {
+	t.Helper()
 	root, err := stack.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -270,6 +270,41 @@ func TestNetworks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	build := filepath.Dir(cmp.Or(instead, filepath.Join(root, "build", "worker.mjs")))
+	script = `import { ` + names + ` } from "` + filepath.ToSlash(filepath.Join(build, "intake.mjs")) + "\";\n" + script
+	out, err := exec.CommandContext(t.Context(), node, append([]string{"--input-type=module", "--eval", script, "--"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// TestRequestsGivenUp: what a request held that the platform has given up, so that
+// nothing says when it is done, is given back after a minute, and not before.
+func TestRequestsGivenUp(t *testing.T) {
+	out := inNode(t, "Visit, held", `
+let now = 1e12;
+Date.now = () => now;
+const visit = () => new Visit(new Request("https://broker.example/oauth/token", { headers: { "CF-Connecting-IP": "192.0.2.1" } }));
+for (let i = 0; i < 32; i++) visit().wait();
+const last = visit();
+console.log(last.crowded(), held() > 0);
+now += 59_999;
+console.log(visit().crowded());
+last.wait();
+now += 1;
+console.log(visit().crowded(), held());
+last.done();
+console.log(visit().crowded(), held());
+`)
+	if want := "true true\ntrue\nfalse 0\nfalse 0\n"; out != want {
+		t.Errorf("%s\nwant\n%s", out, want)
+	}
+}
+
+// TestNetworks: one customer's addresses are one network, however they are
+// written.
+func TestNetworks(t *testing.T) {
 	tests := []struct{ address, want string }{
 		{"192.0.2.1", "192.0.2.1"},
 		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2"},
@@ -282,18 +317,15 @@ func TestNetworks(t *testing.T) {
 		{"::", "0:0:0:0"},
 		{"", ""},
 	}
-	build := filepath.Dir(cmp.Or(instead, filepath.Join(root, "build", "worker.mjs")))
-	script := `import { networkOf } from "` + filepath.ToSlash(filepath.Join(build, "intake.mjs")) + `";
-for (const address of process.argv.slice(1)) console.log(networkOf(address));
-console.log(networkOf(null));`
-	args := []string{"--input-type=module", "--eval", script, "--"}
+	var addresses []string
 	want := ""
 	for _, tt := range tests {
-		args = append(args, tt.address)
+		addresses = append(addresses, tt.address)
 		want += tt.want + "\n"
 	}
-	out, err := exec.CommandContext(t.Context(), node, args...).CombinedOutput()
-	if err != nil || string(out) != want+"\n" {
-		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
+	out := inNode(t, "networkOf", `for (const address of process.argv.slice(1)) console.log(networkOf(address));
+console.log(networkOf(null));`, addresses...)
+	if out != want+"\n" {
+		t.Errorf("%s\nwant\n%s", out, want)
 	}
 }
