@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/approval"
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/grant"
 	"mcp-credential-broker/broker/limit"
@@ -312,7 +313,7 @@ const requestIDHeader = "X-Request-Id"
 
 // requestIDOf is Cloudflare's id of the request, or a random one elsewhere.
 func requestIDOf(r *http.Request) string {
-	if ray := r.Header.Get("Cf-Ray"); len(ray) >= 8 && len(ray) <= 32 && strings.Trim(ray, "0123456789abcdefABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "" {
+	if ray := r.Header.Get("Cf-Ray"); len(ray) >= 8 && len(ray) <= 32 && ascii.Only(ray, ascii.Digits+"abcdef"+ascii.Upper+"-") {
 		return ray
 	}
 	return rand.Text()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/glob"
 	"mcp-credential-broker/broker/oauth"
@@ -161,7 +162,7 @@ func parseConfig(getenv func(name string) string) (Config, error) {
 	}
 	for i, host := range hosts {
 		c.AllowedRedirectHosts = append(c.AllowedRedirectHosts, glob.Fold(host))
-		if strings.Trim(glob.Lower(host), "abcdefghijklmnopqrstuvwxyz0123456789-_.*:") != "" {
+		if !ascii.Only(host, ascii.Alphanumeric+"-_.*:") {
 			fault("ALLOWED_REDIRECT_HOSTS", entry(i)+"must list hosts such as claude.ai or *.example.com, without https:// and path, or be *")
 			break
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/oauth"
 )
 
@@ -54,7 +55,7 @@ const (
 // scheme://name. What passes here can be listed in ALLOWED_ORIGINS, and nothing else
 // can. "null" stands for a thousand pages at once, and file:// for every file.
 func isOrigin(s string) bool {
-	const lower = "abcdefghijklmnopqrstuvwxyz0123456789"
+	const lower = ascii.Lower + ascii.Digits
 	scheme, host, _ := strings.Cut(s, "://")
 	switch {
 	case len(s) > maxOriginBytes || host == "":
@@ -64,7 +65,7 @@ func isOrigin(s string) bool {
 		return err == nil && normal == s+"/"
 	}
 	return scheme != "" && scheme[0] >= 'a' && strings.Trim(scheme, lower+"+-.") == "" &&
-		strings.Trim(host, lower+"ABCDEFGHIJKLMNOPQRSTUVWXYZ-._~:[]") == ""
+		strings.Trim(host, lower+ascii.Upper+"-._~:[]") == ""
 }
 
 // originAdvice says why a page may not call, and what helps.
@@ -95,8 +96,7 @@ func servePreflight(w http.ResponseWriter, r *http.Request) {
 // does not cover Authorization, and Mcp-Param-* cannot be listed.
 func requestHeaders(r *http.Request) string {
 	asked := strings.Join(r.Header.Values("Access-Control-Request-Headers"), ", ")
-	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_, "
-	if asked == "" || len(asked) > maxAskedBytes || strings.Trim(asked, allowed) != "" {
+	if len(asked) > maxAskedBytes || !ascii.Only(asked, ascii.Alphanumeric+"-_, ") {
 		return defaultRequestHeaders
 	}
 	return asked

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mcp-credential-broker/broker/approval"
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/authserver"
 	"mcp-credential-broker/broker/grant"
 	"mcp-credential-broker/broker/oauth"
@@ -125,7 +126,7 @@ const agentPrefix = "mcp/"
 // CloudTrail shows it.
 func agentName(name string) string {
 	clean := strings.Map(func(r rune) rune {
-		if r < 128 && strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _.:/=+-@", r) {
+		if r < 128 && strings.ContainsRune(ascii.Alphanumeric+ascii.TagMarks, r) {
 			return r
 		}
 		return -1

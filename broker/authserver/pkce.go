@@ -4,7 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"strings"
+
+	"mcp-credential-broker/broker/ascii"
 )
 
 // PKCE (RFC 7636) with S256 alone, on both sides: a client proves to us that its code
@@ -50,5 +51,5 @@ func fits(verifier string, challenge hash) bool {
 }
 
 func isVerifier(text string) bool {
-	return len(text) >= 43 && len(text) <= 128 && strings.Trim(text, alphanumeric+"-._~") == ""
+	return len(text) >= 43 && len(text) <= 128 && ascii.Only(text, ascii.Alphanumeric+"-._~")
 }

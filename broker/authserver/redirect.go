@@ -6,16 +6,15 @@ import (
 	"strconv"
 	"strings"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/glob"
 )
 
 const (
-	lowerAlphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
-	alphanumeric      = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + lowerAlphanumeric
 	// urlCharacters are those of RFC 3986 section 2, without "#": a redirect URI
 	// has no fragment (RFC 6749 section 3.1.2). A backslash, which browsers take
 	// for a slash, is not among them, nor is anything that ends a header line.
-	urlCharacters = alphanumeric + "-._~:/?[]@!$&'()*+,;=%"
+	urlCharacters = ascii.Alphanumeric + "-._~:/?[]@!$&'()*+,;=%"
 )
 
 // loopbackHosts are the only spellings of this machine's own addresses that are
@@ -102,7 +101,7 @@ func (c Config) listsRedirectURI(uri string) bool {
 		name, head := strings.CutPrefix(uri, before)
 		name, tail := strings.CutSuffix(name, after)
 		plain, _ := url.PathUnescape(name) // empty with an error; an app may decode before it looks
-		return ValidRedirectURI(uri) && head && tail && strings.Trim(name, alphanumeric+"-._~%") == "" &&
+		return ValidRedirectURI(uri) && head && tail && strings.Trim(name, ascii.Alphanumeric+"-._~%") == "" &&
 			strings.Trim(plain, ".") != "" && !strings.ContainsAny(plain, `/\`)
 	})
 }
@@ -194,7 +193,7 @@ func isHostName(host string) bool {
 		return false
 	}
 	for _, label := range labels {
-		if label == "" || strings.Trim(label, lowerAlphanumeric+"-_") != "" {
+		if !ascii.Only(label, ascii.Lower+ascii.Digits+"-_") {
 			return false
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/secret"
 )
@@ -26,13 +27,6 @@ const (
 	maxNonceBytes = 512
 	// maxSourceBytes is what STS takes as the value of a tag.
 	maxSourceBytes = 256
-)
-
-const (
-	letters      = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	alphanumeric = letters + "abcdefghijklmnopqrstuvwxyz0123456789"
-	// sourceCharacters are those of a tag in STS, of ASCII.
-	sourceCharacters = alphanumeric + " _.:/=+-@"
 )
 
 // ErrProof says that a proof cannot be made of what the Proof holds. The text
@@ -77,11 +71,11 @@ func (p Proof) Sign(key *p256.Key) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case !consistsOf(p.Method, letters):
+	case !ascii.Only(p.Method, ascii.Upper):
 		return "", fmt.Errorf("%w: method is not one in capitals", ErrProof)
 	case p.Nonce != "" && !isNonce(p.Nonce):
 		return "", fmt.Errorf("%w: nonce breaks the grammar of RFC 9449 section 8.1", ErrProof)
-	case p.Source != "" && (len(p.Source) > maxSourceBytes || !consistsOf(p.Source, sourceCharacters)):
+	case p.Source != "" && (len(p.Source) > maxSourceBytes || !ascii.Only(p.Source, ascii.Alphanumeric+ascii.TagMarks)):
 		return "", fmt.Errorf("%w: source is no value for an STS tag", ErrProof)
 	}
 	public := key.PublicJWK()
@@ -144,9 +138,4 @@ func isVisible(s string) bool {
 		}
 	}
 	return true
-}
-
-// consistsOf reports whether s is not empty and has only these characters.
-func consistsOf(s, characters string) bool {
-	return s != "" && strings.Trim(s, characters) == ""
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/secret"
 )
 
@@ -65,11 +66,11 @@ func (a AWS) section(values []variable) (secret.String, error) {
 	if name == "" {
 		name = "default"
 	}
-	if !isPlain(name, sectionMarks) || len(name) > maxSectionBytes {
+	if !ascii.Only(name, sectionCharacters) || len(name) > maxSectionBytes {
 		return secret.String{}, ErrValue
 	}
 	body, err := lines(func(v variable) (string, error) {
-		if !isPlain(v.value, valueMarks) {
+		if !ascii.Only(v.value, valueCharacters) {
 			return "", ErrValue
 		}
 		return strings.ToLower(v.name) + " = " + v.value, nil
@@ -81,20 +82,7 @@ func (a AWS) section(values []variable) (secret.String, error) {
 }
 
 const (
-	maxSectionBytes = 64
-	sectionMarks    = "-_."
-	valueMarks      = "+/=-_.~"
+	maxSectionBytes   = 64
+	sectionCharacters = ascii.Alphanumeric + "-_."
+	valueCharacters   = ascii.Alphanumeric + "+/=-_.~"
 )
-
-// isPlain reports whether text is made of ASCII letters, digits and marks, and not
-// empty.
-func isPlain(text, marks string) bool {
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
-			return false
-		default:
-			return !strings.ContainsRune(marks, r)
-		}
-	})
-}

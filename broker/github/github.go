@@ -9,6 +9,8 @@ package github
 import (
 	"errors"
 	"strings"
+
+	"mcp-credential-broker/broker/ascii"
 )
 
 // MaxRepositories is how many repositories GitHub takes for one installation
@@ -42,7 +44,7 @@ func ValidOwner(name string) bool {
 	if managed && (before == "" || company == "" || strings.Contains(company, "_")) {
 		return false
 	}
-	return consistsOf(name, "-_")
+	return ascii.Only(name, ascii.Alphanumeric+"-_")
 }
 
 // ValidRepository reports whether name can be a repository, without its owner:
@@ -50,7 +52,7 @@ func ValidOwner(name string) bool {
 // "..", which would climb out of a path, nor one that ends in ".git", which GitHub
 // does not give.
 func ValidRepository(name string) bool {
-	return len(name) >= 1 && len(name) <= 100 && name != "." && name != ".." && cutGit(name) == name && consistsOf(name, ".-_")
+	return len(name) >= 1 && len(name) <= 100 && name != "." && name != ".." && cutGit(name) == name && ascii.Only(name, ascii.Alphanumeric+".-_")
 }
 
 // ParseRepositories checks the arguments of a token request. Each repository is
@@ -171,17 +173,4 @@ func cutFold(s, prefix string) (after string, found bool) {
 		return s, false
 	}
 	return s[len(prefix):], true
-}
-
-// consistsOf reports whether name has only ASCII letters, digits and the given
-// marks.
-func consistsOf(name, marks string) bool {
-	for _, c := range []byte(name) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		digit := c >= '0' && c <= '9'
-		if !letter && !digit && strings.IndexByte(marks, c) < 0 {
-			return false
-		}
-	}
-	return true
 }

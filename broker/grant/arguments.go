@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/ascii"
 )
 
 // arguments are those of one call, by name.
@@ -42,8 +44,7 @@ func isInjected(name string) bool { return name == "task_progress" || name == "t
 // quoteName repeats an argument's name if it looks like one. Something else may
 // be a secret that slipped into the wrong place.
 func quoteName(name string) string {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-	if len(name) > 24 || strings.Trim(name, letters) != "" {
+	if len(name) > 24 || !ascii.Only(name, ascii.Alphanumeric+"_-") {
 		return "of that name"
 	}
 	return fmt.Sprintf("%q", name)

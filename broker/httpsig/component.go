@@ -6,20 +6,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mcp-credential-broker/broker/ascii"
 )
 
 const (
-	lower        = "abcdefghijklmnopqrstuvwxyz"
-	digits       = "0123456789"
-	alphanumeric = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + digits
 	// tokenCharacters are those of a field name (RFC 9110 section 5.6.2), which
 	// are in lower case as component names (RFC 9421 section 2.1).
-	tokenCharacters = lower + digits + "!#$%&'*+-.^_`|~"
+	tokenCharacters = ascii.Lower + ascii.Digits + "!#$%&'*+-.^_`|~"
 	// pathCharacters and queryCharacters are what may stand in a path and in a
 	// query (RFC 3986 section 3.4). An apostrophe is left out of the query: the
 	// WHATWG URL standard encodes it there.
-	pathCharacters  = alphanumeric + "-._~:/@!$&'()*+,;=%"
-	queryCharacters = alphanumeric + "-._~:/@!$&()*+,;=%?"
+	pathCharacters  = ascii.Alphanumeric + "-._~:/@!$&'()*+,;=%"
+	queryCharacters = ascii.Alphanumeric + "-._~:/@!$&()*+,;=%?"
 )
 
 // lines returns the lines of the signature base for the named components. It
@@ -64,7 +63,7 @@ func (m Message) value(target target, name string) (string, error) {
 // methodValue returns the value of @method (RFC 9421 section 2.2.1).
 func methodValue(method string) (string, error) {
 	// fetch turns "get" into "GET" and sends "patch" as it is.
-	if method != strings.ToUpper(method) || !consistsOf(strings.ToLower(method), tokenCharacters) {
+	if method != strings.ToUpper(method) || !ascii.Only(strings.ToLower(method), tokenCharacters) {
 		return "", fmt.Errorf("%w: method is not one in capitals", ErrComponent)
 	}
 	return method, nil
@@ -74,7 +73,7 @@ func methodValue(method string) (string, error) {
 // them, joined with ", " (RFC 9421 section 2.1). Errors do not quote the value,
 // which may be a token.
 func fieldValue(header http.Header, name string) (string, error) {
-	if !consistsOf(name, tokenCharacters) {
+	if !ascii.Only(name, tokenCharacters) {
 		return "", fmt.Errorf("%w: %q is no component that this package knows", ErrComponent, name)
 	}
 	canonical := http.CanonicalHeaderKey(name)
@@ -156,20 +155,15 @@ func normalizeAuthority(authority, defaultPort string) (string, error) {
 			return "", fmt.Errorf("%w: its port is not a plain number", ErrURL)
 		}
 	}
-	name, allowed := host, lower+digits+"-._"
+	name, allowed := host, ascii.Lower+ascii.Digits+"-._"
 	if inner, isIPv6 := strings.CutPrefix(host, "["); isIPv6 && strings.HasSuffix(inner, "]") {
-		name, allowed = strings.TrimSuffix(inner, "]"), "abcdef:."+digits
+		name, allowed = strings.TrimSuffix(inner, "]"), "abcdef:."+ascii.Digits
 	}
-	if !consistsOf(name, allowed) {
+	if !ascii.Only(name, allowed) {
 		return "", fmt.Errorf("%w: its host is not a plain name or address", ErrURL)
 	}
 	if port == "" || port == defaultPort {
 		return host, nil
 	}
 	return host + ":" + port, nil
-}
-
-// consistsOf reports whether s is not empty and has only these characters.
-func consistsOf(s, characters string) bool {
-	return s != "" && strings.Trim(s, characters) == ""
 }

@@ -4,19 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/tidwall/gjson"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/strictjson"
 )
-
-const nameLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 // check says why a tool cannot be offered.
 func (t *Tool) check() error {
 	switch {
-	case t.Name == "" || len(t.Name) > maxNameBytes || strings.Trim(t.Name, nameLetters) != "":
+	case len(t.Name) > maxNameBytes || !ascii.Only(t.Name, ascii.Alphanumeric+"_-"):
 		return errors.New("the name must be 1 to 64 letters, digits, _ and -")
 	case t.Title == "" || t.Description == "":
 		return errors.New("it needs a title and a description")

@@ -9,10 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/secret"
 )
-
-const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 // BearerToken returns the one access token of r, from the Authorization header
 // (RFC 6750 section 2.1). It checks the token's syntax and nothing else. The
@@ -47,7 +46,7 @@ func BearerToken(r *http.Request) (secret.String, error) {
 		return secret.String{}, ErrNoToken
 	}
 	token := strings.TrimLeft(rest, " ")
-	if body := strings.TrimRight(token, "="); body == "" || strings.Trim(body, alphanumeric+"-._~+/") != "" {
+	if body := strings.TrimRight(token, "="); !ascii.Only(body, ascii.Alphanumeric+"-._~+/") {
 		return secret.String{}, reason("it is malformed")
 	}
 	return secret.New(token), nil

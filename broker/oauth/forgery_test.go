@@ -12,6 +12,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/secret"
 )
 
@@ -81,7 +82,7 @@ func TestVerifyRefusesSpellings(t *testing.T) {
 
 // nonZeroTail sets the last bit of base64 text that does not use it.
 func nonZeroTail(segment string) string {
-	const digits = alphanumeric + "-_"
+	const digits = ascii.Alphanumeric + "-_"
 	last := strings.IndexByte(digits, segment[len(segment)-1])
 	return segment[:len(segment)-1] + digits[last|1:last|1+1]
 }

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"mcp-credential-broker/broker/ascii"
 )
 
 // MetadataPath is where a ProtectedResource document is found: at this path for
@@ -64,7 +66,7 @@ func IsAt(host, origin string) bool {
 }
 
 // visible is the URL characters of ASCII (RFC 3986 section 2).
-const visible = alphanumeric + "-._~:/?#[]@!$&'()*+,;=%"
+const visible = ascii.Alphanumeric + "-._~:/?#[]@!$&'()*+,;=%"
 
 // normalizeHost lowers the host of hostport and drops the default port.
 func normalizeHost(hostport, defaultPort string) (string, bool) {
@@ -72,11 +74,11 @@ func normalizeHost(hostport, defaultPort string) (string, bool) {
 	if colon := strings.LastIndexByte(hostport, ':'); colon > strings.LastIndexByte(hostport, ']') {
 		host, port = hostport[:colon], hostport[colon+1:]
 	}
-	name, allowed := host, alphanumeric+"-._"
+	name, allowed := host, ascii.Alphanumeric+"-._"
 	if inner, isIPv6 := strings.CutPrefix(host, "["); isIPv6 {
-		name, allowed = strings.TrimSuffix(inner, "]"), "0123456789abcdefABCDEF:."
+		name, allowed = strings.TrimSuffix(inner, "]"), ascii.Hex+":."
 	}
-	if name == "" || strings.Trim(name, allowed) != "" {
+	if !ascii.Only(name, allowed) {
 		return "", false
 	}
 	host = strings.ToLower(host)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/memo"
 	"mcp-credential-broker/broker/p256"
 	"mcp-credential-broker/broker/secret"
@@ -204,7 +205,7 @@ func (v *Verifier) verify(ctx context.Context, token secret.String, known *state
 // read takes a token apart that nothing vouches for yet.
 func (v *Verifier) read(raw string) (*statement, error) {
 	// base64 decoders skip line breaks: one token must not have two spellings.
-	if len(raw) > maxTokenBytes || strings.Trim(raw, alphanumeric+"-_.") != "" {
+	if len(raw) > maxTokenBytes || !ascii.Only(raw, ascii.Alphanumeric+"-_.") {
 		return nil, errNoJWT
 	}
 	kid, err := parseHeader(raw)

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"mcp-credential-broker/broker/age"
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/github"
 	"mcp-credential-broker/broker/glob"
 )
@@ -350,6 +351,5 @@ func isEmail(s string) bool {
 }
 
 func isName(s string) bool {
-	const marks = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-	return s != "" && len(s) <= 64 && strings.Trim(s, marks) == ""
+	return len(s) <= 64 && ascii.Only(s, ascii.Alphanumeric+"._-")
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"strings"
 
+	"mcp-credential-broker/broker/ascii"
 	"mcp-credential-broker/broker/glob"
 )
 
@@ -31,15 +32,14 @@ func matchesRoles(g *glob.Glob) bool {
 // isRoleName judges what follows the last slash.
 func isRoleName(s string) bool {
 	name := s[strings.LastIndexByte(s, '/')+1:]
-	const marks = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+=,.@-"
-	return name != "" && strings.Trim(name, marks) == ""
+	return ascii.Only(name, ascii.Alphanumeric+"_+=,.@-")
 }
 
 // cutRoleStart takes everything up to the path off an ARN.
 func cutRoleStart(s string) (rest string, ok bool) {
 	fields := strings.SplitN(s, ":", 6)
 	if len(fields) != 6 || fields[0] != "arn" || !isPartition(fields[1]) || fields[2] != "iam" || fields[3] != "" ||
-		len(fields[4]) != 12 || strings.Trim(fields[4], "0123456789") != "" {
+		len(fields[4]) != 12 || !ascii.Only(fields[4], ascii.Digits) {
 		return "", false
 	}
 	return strings.CutPrefix(fields[5], "role/")
@@ -61,7 +61,7 @@ func beginsRole(s string) bool {
 		case 3:
 			ok = field == ""
 		case 4:
-			ok = strings.Trim(field, "0123456789") == "" && (len(field) == 12 || i == last && len(field) < 12)
+			ok = strings.Trim(field, ascii.Digits) == "" && (len(field) == 12 || i == last && len(field) < 12)
 		case 5:
 			ok = strings.HasPrefix("role/", field)
 		}
@@ -79,5 +79,5 @@ func part(field, whole string, last bool) bool {
 
 func isPartition(s string) bool {
 	rest, ok := strings.CutPrefix(s, "aws")
-	return ok && (rest == "" || rest[0] == '-' && len(rest) > 1 && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz-") == "")
+	return ok && (rest == "" || rest[0] == '-' && len(rest) > 1 && ascii.Only(rest, ascii.Lower+"-"))
 }

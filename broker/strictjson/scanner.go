@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
+
+	"mcp-credential-broker/broker/ascii"
 )
 
 const (
@@ -191,7 +193,7 @@ func isPair(text string) bool {
 	return len(text) > 11 && text[3]|' ' < 'c' && text[6:8] == `\u` && isHex(text[8:12]) && text[8]|' ' == 'd' && text[9]|' ' > 'b'
 }
 
-func isHex(s string) bool { return strings.Trim(s, "0123456789abcdefABCDEF") == "" }
+func isHex(s string) bool { return ascii.Only(s, ascii.Hex) }
 
 func (s *scanner) word(word string) bool {
 	found := strings.HasPrefix(s.text[s.at:], word)
