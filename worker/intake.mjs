@@ -1,6 +1,6 @@
 // What a request may take of what all requests share, until it is answered. Only what has arrived is counted: a connection
 // that announces much and sends nothing takes next to nothing from others.
-import { busy, formatHead, joined, refusal, within } from "./message.mjs";
+import { Bytes, busy, formatHead, refusal, within } from "./message.mjs";
 
 const maxHeadBytes = 16 * 1024; // method, URL and headers
 const maxCallBytes = 256 * 1024; // the body of a call
@@ -55,7 +55,7 @@ export function networkOf(address) {
 export class Visit {
   bytes = 0;
   waits = false;
-  parts = [];
+  body = new Bytes();
   heard = 0; // when the last part came
   end = Infinity; // of reading
   begun = Date.now();
@@ -91,7 +91,7 @@ export class Visit {
       return readers.delete(this) ? new Uint8Array(body) : busy(this.request);
     }
     if (!(await this.readParts())) return late(this.request);
-    return readers.delete(this) ? joined(this.parts) : busy(this.request);
+    return readers.delete(this) ? this.body.whole() : busy(this.request);
   }
 
   // readParts reads on when this has given way, for its client to get to read the answer.
@@ -114,8 +114,7 @@ export class Visit {
 
   keep(part) {
     if (!readers.has(this)) return; // it has given way
-    this.parts.push(part);
-    this.count(part.length);
+    this.count(this.body.add(part));
   }
 
   // count counts what has arrived. When that is too much, an eighth is made free, so that it need not be done again at once.
@@ -134,7 +133,7 @@ export class Visit {
   giveWay() {
     readers.delete(this);
     this.take(-this.bytes);
-    this.parts = [];
+    this.body = new Bytes();
     this.end = Math.min(this.end, Date.now() + idleMs);
   }
 

@@ -16,26 +16,36 @@ export function within(ms, work) {
 export async function readAll(response, maxBytes) {
   const told = response.headers.get("Content-Length");
   if (told && told <= maxBytes && !response.headers.has("Content-Encoding")) return new Uint8Array(await response.arrayBuffer());
-  const parts = [];
-  let length = 0;
+  const body = new Bytes();
   const reader = response.body?.getReader();
-  for (let part; reader && length <= maxBytes && !(part = await reader.read()).done;) {
-    parts.push(part.value);
-    length += part.value.length;
-  }
-  if (length > maxBytes) reader.cancel().catch(() => {});
-  return joined(parts);
+  for (let part; reader && body.length <= maxBytes && !(part = await reader.read()).done;) body.add(part.value);
+  if (body.length > maxBytes) reader.cancel().catch(() => {});
+  return body.whole();
 }
 
-// joined puts parts of a body behind each other.
-export function joined(parts) {
-  const body = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    body.set(part, at);
-    at += part.length;
+// Bytes are what has come of a body so far. The parts themselves are not kept: workerd reads each into a buffer of 4 KiB,
+// all of which a byte that comes alone would hold.
+export class Bytes {
+  buffer = new Uint8Array(0);
+  length = 0;
+
+  // add puts a part behind the others, and returns how much more memory all of them take.
+  add(part) {
+    const before = this.buffer.length;
+    const length = this.length + part.length;
+    if (length > before) {
+      const larger = new Uint8Array(Math.max(length, 2 * before));
+      larger.set(this.whole());
+      this.buffer = larger;
+    }
+    this.buffer.set(part, this.length);
+    this.length = length;
+    return this.buffer.length - before;
   }
-  return body;
+
+  whole() {
+    return this.buffer.subarray(0, this.length);
+  }
 }
 
 // formatHead writes headers as lines, name and value in turn.

@@ -259,8 +259,8 @@ func TestOthersAreReadLess(t *testing.T) {
 	}
 }
 
-// inNode runs a script in Node with names of the Worker's intake.mjs.
-func inNode(t *testing.T, names, script string, args ...string) string {
+// inNode runs a script in Node with names of a module of the Worker's.
+func inNode(t *testing.T, names, module, script string, args ...string) string {
 	t.Helper()
 	root, err := stack.Root()
 	if err != nil {
@@ -271,7 +271,7 @@ func inNode(t *testing.T, names, script string, args ...string) string {
 		t.Fatal(err)
 	}
 	build := filepath.Dir(cmp.Or(instead, filepath.Join(root, "build", "worker.mjs")))
-	script = `import { ` + names + ` } from "` + filepath.ToSlash(filepath.Join(build, "intake.mjs")) + "\";\n" + script
+	script = `import { ` + names + ` } from "` + filepath.ToSlash(filepath.Join(build, module)) + "\";\n" + script
 	out, err := exec.CommandContext(t.Context(), node, append([]string{"--input-type=module", "--eval", script, "--"}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -282,7 +282,7 @@ func inNode(t *testing.T, names, script string, args ...string) string {
 // TestRequestsGivenUp: what a request held that the platform has given up, so that
 // nothing says when it is done, is given back after a minute, and not before.
 func TestRequestsGivenUp(t *testing.T) {
-	out := inNode(t, "Visit, held", `
+	out := inNode(t, "Visit, held", "intake.mjs", `
 let now = 1e12;
 Date.now = () => now;
 const visit = () => new Visit(new Request("https://broker.example/oauth/token", { headers: { "CF-Connecting-IP": "192.0.2.1" } }));
@@ -299,6 +299,42 @@ console.log(visit().crowded(), held());
 `)
 	if want := "true true\ntrue\nfalse 0\nfalse 0\n"; out != want {
 		t.Errorf("%s\nwant\n%s", out, want)
+	}
+}
+
+// TestBytesThatComeAlone: of a body that comes byte by byte nothing is held but the
+// bytes, wherever it comes from. workerd reads each part into a buffer of its own.
+func TestBytesThatComeAlone(t *testing.T) {
+	const script = `
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+setFlagsFromString("--expose-gc");
+const read = [];
+let begun;
+const reached = new Promise((resolve) => (begun = resolve));
+const body = new ReadableStream({
+  pull(controller) {
+    if (read.length === 1000) return begun(), new Promise(() => {});
+    const part = new Uint8Array(4096);
+    read.push(new WeakRef(part.buffer));
+    controller.enqueue(part.subarray(0, 1));
+  },
+}, { highWaterMark: 0 });
+READ
+await reached;
+await new Promise((resolve) => setImmediate(resolve));
+runInNewContext("gc")();
+console.log(read.filter((buffer) => buffer.deref()).length < 10);
+process.exit();
+`
+	for names, read := range map[string]string{
+		"Visit":   `new Visit({ method: "POST", url: "https://broker.example/mcp", headers: new Headers({ Authorization: "Bearer x" }), body }).read();`,
+		"readAll": `readAll({ headers: new Headers(), body }, 2000);`,
+	} {
+		module := map[string]string{"Visit": "intake.mjs", "readAll": "message.mjs"}[names]
+		if out := inNode(t, names, module, strings.Replace(script, "READ", read, 1)); out != "true\n" {
+			t.Errorf("%s: %s", names, out)
+		}
 	}
 }
 
@@ -323,7 +359,7 @@ func TestNetworks(t *testing.T) {
 		addresses = append(addresses, tt.address)
 		want += tt.want + "\n"
 	}
-	out := inNode(t, "networkOf", `for (const address of process.argv.slice(1)) console.log(networkOf(address));
+	out := inNode(t, "networkOf", "intake.mjs", `for (const address of process.argv.slice(1)) console.log(networkOf(address));
 console.log(networkOf(null));`, addresses...)
 	if out != want+"\n" {
 		t.Errorf("%s\nwant\n%s", out, want)
