@@ -32,6 +32,12 @@ func withFaults(serve http.HandlerFunc) http.HandlerFunc {
 		p := hostProgram(0)
 		js.Global().Get("Object").Call("defineProperty", p, "current", map[string]any{"value": p.Get("current"), "writable": false})
 	})
+	mux.HandleFunc("/faults/strand", func(http.ResponseWriter, *http.Request) { // as if a request had been given up
+		hostProgram(0).Set("inFlight", hostProgram(0).Get("inFlight").Int()+1)
+	})
+	mux.HandleFunc("/faults/age", func(http.ResponseWriter, *http.Request) {
+		hostProgram(1).Set("retired", hostProgram(1).Get("retired").Float()-60_001)
+	})
 	mux.HandleFunc("/faults/collect", func(w http.ResponseWriter, _ *http.Request) {
 		runtime.KeepAlive(make([]byte, 8<<20)) // so much that the runtime wants to give it back, bit by bit
 		runtime.GC()                           // frees it

@@ -25,6 +25,7 @@ const visits = new Set(); // in the order in which they came
 const readers = new Set(); // Visits whose body is being read
 
 export const held = () => total.bytes; // for the test build
+export { lifeMs };
 
 // relieve makes readers give way until bytes have come free: first whose bytes, times the time for which nothing has come of
 // it, are most. So it is neither who arrives with a large body nor who sends one slowly, but who sends much and then idles.

@@ -14,6 +14,7 @@ export class Program {
   current = null; // the exchange on whose behalf Go is running
   inFlight = 0;
   dead = false;
+  retired = 0; // when it took its last request
   inboxAt = 0;
   inboxBytes = 0;
 

@@ -2,7 +2,7 @@
 // as the stock module does, costs 7-10 ms of CPU and 5 MB. workerd ties I/O to the request that began it and stops one
 // that waits for another's, so a request waits for its own only, and Go arms no timer.
 import { Exchange } from "./exchange.mjs";
-import { Visit, held } from "./intake.mjs";
+import { Visit, held, lifeMs } from "./intake.mjs";
 import { busy } from "./message.mjs";
 import { Program } from "./program.mjs";
 
@@ -14,11 +14,13 @@ const inspect = () => ({ programs: [program, retiring], heldBytes: held() }); //
 
 // admit returns the program for a new request, or undefined when there is no room for it.
 function admit(env) {
-  if (retiring?.isDead() || retiring?.inFlight === 0) retiring = undefined;
+  // What the platform has given up never ends, and would keep a program here for good.
+  if (retiring?.isDead() || retiring?.inFlight === 0 || Date.now() - retiring?.retired > lifeMs) retiring = undefined;
   if (program?.isDead()) program = undefined;
   if (program?.memory.buffer.byteLength > maxMemoryBytes) {
     if (retiring) return undefined;
     [retiring, program] = [program, undefined];
+    retiring.retired = Date.now();
   }
   try {
     program ??= new Program(env, inspect);

@@ -287,6 +287,24 @@ func TestMemoryBound(t *testing.T) {
 	}
 }
 
+// TestRetiringEnds: a program that waits for a request which the platform has given up
+// goes all the same, after the longest time that a request can take.
+func TestRetiringEnds(t *testing.T) {
+	s := start(t, faults)
+	fault := func(what string) int { return send(t, "GET", s.Worker.URL+"/faults/"+what, "").status }
+	for _, what := range []string{"strand", "grow?mib=36", "age", "grow?mib=36"} {
+		if status := fault(what); status != 200 {
+			t.Fatalf("%s: status %d", what, status)
+		}
+	}
+	if status := fault("strand"); status != 200 {
+		t.Errorf("status %d while a program waits for what never ends", status)
+	}
+	if _, retiring := memory(t, s); retiring != 0 {
+		t.Errorf("a program without requests is still there, with %d bytes", retiring)
+	}
+}
+
 // TestHangUpBeforeMinting: a client that has gone before its credential was
 // asked for gets none, although the hop that mints is not to be cancelled.
 func TestHangUpBeforeMinting(t *testing.T) {
