@@ -296,8 +296,10 @@ now += 1;
 console.log(visit().crowded(), held());
 last.done();
 console.log(visit().crowded(), held());
+for (let i = 0; i < 32; i++) visit().wait();
+console.log(visit().crowded()); // its place was given back once
 `)
-	if want := "true true\ntrue\nfalse 0\nfalse 0\n"; out != want {
+	if want := "true true\ntrue\nfalse 0\nfalse 0\ntrue\n"; out != want {
 		t.Errorf("%s\nwant\n%s", out, want)
 	}
 }
