@@ -56,7 +56,7 @@ export function networkOf(address) {
 export class Visit {
   bytes = 0;
   waits = false;
-  body = new Bytes();
+  body = new Bytes(0);
   heard = 0; // when the last part came
   end = Infinity; // of reading
   begun = Date.now();
@@ -91,6 +91,7 @@ export class Visit {
       if (!body) return late(this.request);
       return readers.delete(this) ? new Uint8Array(body) : busy(this.request);
     }
+    this.body = new Bytes(Math.min(told || maxCallBytes, maxCallBytes));
     if (!(await this.readParts())) return late(this.request);
     return readers.delete(this) ? this.body.whole() : busy(this.request);
   }
@@ -134,7 +135,7 @@ export class Visit {
   giveWay() {
     readers.delete(this);
     this.take(-this.bytes);
-    this.body = new Bytes();
+    this.body = new Bytes(0);
     this.end = Math.min(this.end, Date.now() + idleMs);
   }
 

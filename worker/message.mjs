@@ -16,7 +16,7 @@ export function within(ms, work) {
 export async function readAll(response, maxBytes) {
   const told = response.headers.get("Content-Length");
   if (told && told <= maxBytes && !response.headers.has("Content-Encoding")) return new Uint8Array(await response.arrayBuffer());
-  const body = new Bytes();
+  const body = new Bytes(maxBytes);
   const reader = response.body?.getReader();
   for (let part; reader && body.length <= maxBytes && !(part = await reader.read()).done;) body.add(part.value);
   if (body.length > maxBytes) reader.cancel().catch(() => {});
@@ -29,12 +29,17 @@ export class Bytes {
   buffer = new Uint8Array(0);
   length = 0;
 
+  // Of most bytes nothing more is set aside than that, however it comes in parts.
+  constructor(most) {
+    this.most = most;
+  }
+
   // add puts a part behind the others, and returns how much more memory all of them take.
   add(part) {
     const before = this.buffer.length;
     const length = this.length + part.length;
     if (length > before) {
-      const larger = new Uint8Array(Math.max(length, 2 * before));
+      const larger = new Uint8Array(Math.max(length, Math.min(2 * before, this.most)));
       larger.set(this.whole());
       this.buffer = larger;
     }

@@ -340,6 +340,19 @@ process.exit();
 	}
 }
 
+// TestBytesTakeNoMore: a body in parts takes no more than it may have, or its length tells:
+// what is set aside counts, and others would give way to it.
+func TestBytesTakeNoMore(t *testing.T) {
+	out := inNode(t, "Bytes", "message.mjs", `
+const bytes = new Bytes(10_000);
+for (const length of [3900, 4096, 1004]) bytes.add(new Uint8Array(length));
+console.log(bytes.length, bytes.buffer.length);
+`)
+	if want := "9000 10000\n"; out != want {
+		t.Errorf("%s, want %s", out, want)
+	}
+}
+
 // TestNetworks: one customer's addresses are one network, however they are
 // written.
 func TestNetworks(t *testing.T) {
