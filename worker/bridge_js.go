@@ -74,8 +74,9 @@ type bridge struct {
 }
 
 // maxIdling bounds the goroutines that are kept, each with a stack of the size that a
-// request takes.
-const maxIdling = 32
+// request takes. With more of them memory goes on growing after the first thousand
+// calls, by a step or two of the heap.
+const maxIdling = 1
 
 // program is this program's one bridge. Exports can reach no other value.
 var program = &bridge{
