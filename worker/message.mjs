@@ -12,10 +12,16 @@ export function within(ms, work) {
   });
 }
 
-// readAll reads a response's body whole, or until it is longer than maxBytes; a length that is told makes it one cheaper read.
+const notUTF8 = new Uint8Array([0xff]);
+
+// readAll reads a response's body whole, or until it is longer than maxBytes. A length that is told makes it one read, and that
+// of text, which is cheaper than one of bytes. There what is no UTF-8 comes as U+FFFD, which no answer has reason to hold.
 export async function readAll(response, maxBytes) {
   const told = response.headers.get("Content-Length");
-  if (told && told <= maxBytes && !response.headers.has("Content-Encoding")) return new Uint8Array(await response.arrayBuffer());
+  if (told && told <= maxBytes && !response.headers.has("Content-Encoding")) {
+    const text = await response.text();
+    return text.includes("\ufffd") ? notUTF8 : text;
+  }
   const body = new Bytes(maxBytes);
   const reader = response.body?.getReader();
   for (let part; reader && body.length <= maxBytes && !(part = await reader.read()).done;) body.add(part.value);

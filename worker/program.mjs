@@ -87,14 +87,16 @@ export class Program {
     exchange.restart();
   }
 
-  // post writes a message into the inbox and returns its two lengths. A character takes three bytes at most.
+  // post writes a message, its body as text or in bytes, into the inbox and returns its two lengths. A character takes three
+  // bytes at most.
   post(head, body) {
-    const bodyLength = body ? body.length : 0;
-    const most = 3 * head.length + bodyLength;
+    const isText = typeof body === "string";
+    const most = 3 * head.length + (isText ? 3 : 1) * (body?.length ?? 0);
     if (most > this.inboxBytes) [this.inboxAt, this.inboxBytes] = [this.exports.inbox(most), most];
-    const bytes = this.view();
-    const { written } = encoder.encodeInto(head, bytes.subarray(this.inboxAt, this.inboxAt + this.inboxBytes));
-    if (body) bytes.set(body, this.inboxAt + written);
-    return [written, bodyLength];
+    const inbox = this.view().subarray(this.inboxAt, this.inboxAt + this.inboxBytes);
+    const { written } = encoder.encodeInto(head, inbox);
+    if (isText) return [written, encoder.encodeInto(body, inbox.subarray(written)).written];
+    if (body) inbox.set(body, written);
+    return [written, body?.length ?? 0];
   }
 }
