@@ -15,7 +15,8 @@ export function within(ms, work) {
 const notUTF8 = new Uint8Array([0xff]);
 
 // readAll reads a response's body whole, or until it is longer than maxBytes. A length that is told makes it one read, and that
-// of text, which is cheaper than one of bytes. There what is no UTF-8 comes as U+FFFD, which no answer has reason to hold.
+// of text, which is cheaper than one of bytes. A byte order mark is gone then, and what is no UTF-8 comes as U+FFFD, which no
+// answer has reason to hold.
 export async function readAll(response, maxBytes) {
   const told = response.headers.get("Content-Length");
   if (told && told <= maxBytes && !response.headers.has("Content-Encoding")) {

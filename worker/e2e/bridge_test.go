@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -74,6 +75,35 @@ func TestAnswerOfTheCap(t *testing.T) {
 			if got := a.status == 200 && a.body == want; got != whole || !whole && !strings.Contains(a.body, "too large") {
 				t.Errorf("%d bytes%s: %d, %d bytes, %.80q", n, told, a.status, len(a.body), a.body)
 			}
+		}
+	}
+}
+
+// TestAnswersAreUTF8: an answer whose length is told is read as text. Each character of it
+// comes to Go as it is, and what is no UTF-8 comes as that, whatever stood for it between.
+func TestAnswersAreUTF8(t *testing.T) {
+	body := ""
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(upstream.Close)
+	s := start(t, faults)
+	const notUTF8 = "\xff"
+	for _, test := range []struct{ sent, want string }{
+		{"aé😀\x00\r\n\u2028", "aé😀\x00\r\n\u2028"},
+		{strings.Repeat("€", 21_845), strings.Repeat("€", 21_845)}, // three bytes for each character, up to the cap
+		{"a\xff", notUTF8},
+		{"caf\xe9 in Latin-1", notUTF8},
+		{"\xf0\x9f\x98", notUTF8}, // as long as what stands for it
+		{"\xed\xa0\x80", notUTF8}, // half of a surrogate pair
+		{"\xc0\xaf", notUTF8},     // a slash, in more bytes than it needs
+		{"lost: \ufffd", notUTF8},
+	} {
+		body = test.sent
+		a := send(t, "GET", s.Worker.URL+"/faults/wait?most=65536&url="+url.QueryEscape(upstream.URL), "")
+		if a.status != 200 || a.body != test.want {
+			t.Errorf("%.20q: %d %.20q, want %.20q", test.sent, a.status, a.body, test.want)
 		}
 	}
 }

@@ -340,22 +340,6 @@ process.exit();
 	}
 }
 
-// TestAnswersAreUTF8: of an answer whose length is told, each character comes as it is, and
-// what is no UTF-8 comes as that.
-func TestAnswersAreUTF8(t *testing.T) {
-	out := inNode(t, "readAll", "message.mjs", `
-const read = async (...bytes) => {
-  const got = await readAll(new Response(new Uint8Array(bytes), { headers: { "Content-Length": bytes.length } }), 100);
-  return typeof got === "string" ? got : got.join();
-};
-console.log(await read(0x61, 0xc3, 0xa9, 0xf0, 0x9f, 0x98, 0x80));
-for (const bytes of [[0xff], [0x61, 0xe9], [0xf0, 0x9f, 0x98], [0xed, 0xa0, 0x80], [0xc0, 0x80]]) console.log(await read(...bytes));
-`)
-	if want := "aé😀\n" + strings.Repeat("255\n", 5); out != want {
-		t.Errorf("%s, want %s", out, want)
-	}
-}
-
 // TestBytesTakeNoMore: a body in parts takes no more than it may have, or its length tells:
 // what is set aside counts, and others would give way to it.
 func TestBytesTakeNoMore(t *testing.T) {
