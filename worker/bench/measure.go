@@ -63,6 +63,14 @@ func (j job) run(ctx context.Context, sides map[string]*side, n length) error {
 // measure sends n requests, some at a time. The first one that fails ends it: a
 // side that refuses would be the fastest.
 func (s *side) measure(ctx context.Context, r request, n, atATime int) (sample, error) {
+	lines := make([]*line, atATime)
+	for i := range lines {
+		var err error
+		if lines[i], err = s.dial(ctx, r); err != nil {
+			return sample{}, err
+		}
+		defer lines[i].conn.Close()
+	}
 	before, err := s.stack.Worker.CPU()
 	if err != nil {
 		return sample{}, err
@@ -72,11 +80,11 @@ func (s *side) measure(ctx context.Context, r request, n, atATime int) (sample, 
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
 	begin := time.Now()
-	for range atATime {
+	for _, l := range lines {
 		wg.Go(func() {
 			for i := next.Add(1); i <= int64(n) && failed.Load() == nil; i = next.Add(1) {
 				sent := time.Now()
-				if err := s.call(ctx, r); err != nil {
+				if err := l.call(); err != nil {
 					failed.Store(&err)
 				}
 				times[i-1] = time.Since(sent)

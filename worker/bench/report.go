@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-const line = "  %-22s %10s %10s %10s %10s   %-20s %-20s\n"
+const row = "  %-22s %10s %10s %10s %10s   %-20s %-20s\n"
 
 const legend = `
 CPU is that of the Worker's process. Ratios are the median of the rounds, with the
@@ -20,7 +20,7 @@ side is the better one.`
 // within one round, whose sides met the same machine.
 func report(j job, rounds map[string][]sample) {
 	fmt.Printf("\n%s\n", j.title)
-	fmt.Printf(line, "", "CPU/req", "req/s", "p50", "p99", "CPU ratio", "rate ratio")
+	fmt.Printf(row, "", "CPU/req", "req/s", "p50", "p99", "CPU ratio", "rate ratio")
 	mine := rounds[j.sides[0]]
 	for _, name := range j.sides {
 		of := rounds[name]
@@ -29,7 +29,7 @@ func report(j job, rounds map[string][]sample) {
 			cpu = append(cpu, float64(of[i].cpu)/float64(mine[i].cpu))
 			rate = append(rate, mine[i].perSecond/of[i].perSecond)
 		}
-		fmt.Printf(line, name,
+		fmt.Printf(row, name,
 			short3(median(of, func(s sample) float64 { return float64(s.cpu) })),
 			fmt.Sprintf("%.0f", median(of, func(s sample) float64 { return s.perSecond })),
 			short3(median(of, func(s sample) float64 { return float64(s.p50) })),

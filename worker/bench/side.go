@@ -3,11 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -71,7 +71,7 @@ func (s *side) stop() {
 	}
 	for _, u := range []*upstream{s.vouch, s.sts} {
 		if u != nil {
-			_ = u.server.Close()
+			_ = u.listener.Close()
 		}
 	}
 }
@@ -95,14 +95,13 @@ var (
 		awsCredentials + `","arguments":{"role_arn":"` + ststest.RoleARN + `"},` + meta + `}}`}
 )
 
-// clients share their connections, as the network in front of a Worker does.
-var client = http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: waitingCalls}, Timeout: 30 * time.Second}
+var client = http.Client{Timeout: answerTime}
 
-// send sends r with token and returns the answer's status and text.
-func send(ctx context.Context, endpoint, token string, r request) (*http.Response, string, error) {
+// newRequest returns r with token, for endpoint.
+func newRequest(ctx context.Context, endpoint, token string, r request) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(r.body))
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
@@ -114,20 +113,37 @@ func send(ctx context.Context, endpoint, token string, r request) (*http.Respons
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return resp, string(text), err
+	return req, nil
 }
 
-// call sends r and wants a result.
-func (s *side) call(ctx context.Context, r request) error {
-	resp, text, err := send(ctx, s.stack.MCP, s.token, r)
-	if err == nil && (resp.StatusCode != http.StatusOK || strings.Contains(text, `"isError":true`) || strings.Contains(text, `"error":{`)) {
-		err = errors.New("status " + strconv.Itoa(resp.StatusCode) + ": " + text)
+// send sends r with token and returns the answer and its body.
+func send(ctx context.Context, endpoint, token string, r request) (*http.Response, []byte, error) {
+	req, err := newRequest(ctx, endpoint, token, r)
+	if err != nil {
+		return nil, nil, err
 	}
-	return err
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp, body, err
+}
+
+// call sends r once and wants a result.
+func (s *side) call(ctx context.Context, r request) error {
+	resp, body, err := send(ctx, s.stack.MCP, s.token, r)
+	if err != nil {
+		return err
+	}
+	return checkAnswer(resp.StatusCode, body)
+}
+
+// checkAnswer wants a result.
+func checkAnswer(status int, body []byte) error {
+	if status != http.StatusOK || bytes.Contains(body, []byte(`"isError":true`)) || bytes.Contains(body, []byte(`"error":{`)) {
+		return fmt.Errorf("status %d: %s", status, body)
+	}
+	return nil
 }

@@ -1,7 +1,10 @@
 package stack
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,15 +40,22 @@ func TestNodeSuffices(t *testing.T) {
 	}
 }
 
-// TestTail keeps the last whole lines.
-func TestTail(t *testing.T) {
-	var last tail
-	for range 1000 {
-		_, _ = last.Write([]byte("a line of some length\n"))
+// TestLastLines keeps the last whole lines of what is written, here or in a file.
+func TestLastLines(t *testing.T) {
+	text := strings.Repeat("a line of some length\n", 1000) + "the end\n"
+	path := filepath.Join(t.TempDir(), "output")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	_, _ = last.Write([]byte("the end\n"))
-	text := last.String()
-	if len(text) > tailBytes || !strings.HasPrefix(text, "a line") || !strings.HasSuffix(text, "the end\n") {
-		t.Errorf("%d bytes, %.20q ... ", len(text), text)
+	var last tail
+	_, _ = last.Write([]byte(text[:20000]))
+	_, _ = last.Write([]byte(text[20000:]))
+	for _, printed := range []fmt.Stringer{&last, endOf(path)} {
+		if kept := printed.String(); len(kept) < tailBytes/2 || len(kept) > tailBytes || !strings.HasPrefix(kept, "a line") || !strings.HasSuffix(kept, "the end\n") {
+			t.Errorf("%T: %d bytes, %.20q ... ", printed, len(kept), kept)
+		}
+	}
+	if err := os.WriteFile(path, []byte("short\n"), 0o600); err != nil || endOf(path).String() != "short\n" {
+		t.Errorf("%q (%v)", endOf(path), err)
 	}
 }

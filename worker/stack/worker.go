@@ -49,8 +49,8 @@ type Worker struct {
 
 	process *exec.Cmd
 	exited  chan struct{}
-	tail    *tail
-	dir     string // its configuration
+	printed fmt.Stringer // the last of it
+	dir     string       // its configuration, and what it printed
 }
 
 // NotUp begins the error of a Worker that does not start.
@@ -81,7 +81,7 @@ func StartWorker(ctx context.Context, c WorkerConfig) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{URL: "http://127.0.0.1:" + strconv.Itoa(port), exited: make(chan struct{}), tail: &tail{}, dir: dir}
+	w := &Worker{URL: "http://127.0.0.1:" + strconv.Itoa(port), exited: make(chan struct{}), dir: dir}
 	command := wranglerDev
 	if c.Bare {
 		command = bareWorkerd
@@ -90,12 +90,17 @@ func StartWorker(ctx context.Context, c WorkerConfig) (*Worker, error) {
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
-	var out io.Writer = w.tail
-	if c.Output != nil {
-		out = io.MultiWriter(w.tail, c.Output)
+	out, err := w.keepOutput(c.Output)
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
 	}
 	w.process.Stdout, w.process.Stderr = out, out
-	if err := w.process.Start(); err != nil {
+	err = w.process.Start()
+	if file, ok := out.(*os.File); ok {
+		_ = file.Close() // the process has its own
+	}
+	if err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, fmt.Errorf("the Worker could not be started: %w", err)
 	}
@@ -132,12 +137,12 @@ func (w *Worker) await(ctx context.Context) error {
 		}
 		select {
 		case <-w.exited:
-			return fmt.Errorf("%s: its process ended before it answered; it printed last:\n%s", NotUp, w.tail)
+			return fmt.Errorf("%s: its process ended before it answered; it printed last:\n%s", NotUp, w.printed)
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return errors.New("interrupted before the Worker was up")
 			}
-			return fmt.Errorf("%s: it did not answer within %s; its process printed last:\n%s", NotUp, startTime, w.tail)
+			return fmt.Errorf("%s: it did not answer within %s; its process printed last:\n%s", NotUp, startTime, w.printed)
 		case <-tick.C:
 		}
 	}
@@ -204,13 +209,26 @@ func choosePort(port int) (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
+// keepOutput returns what the process is to write to: a file if nobody wants to
+// see it, since a pipe to here takes of the machine at each line.
+func (w *Worker) keepOutput(reader io.Writer) (io.Writer, error) {
+	if reader != nil {
+		last := &tail{}
+		w.printed = last
+		return io.MultiWriter(last, reader), nil
+	}
+	path := filepath.Join(w.dir, "output")
+	w.printed = endOf(path)
+	return os.Create(path)
+}
+
+const tailBytes = 4096
+
 // A tail keeps the last lines of what is written to it.
 type tail struct {
 	mu  sync.Mutex
 	buf []byte
 }
-
-const tailBytes = 4096
 
 // Write implements io.Writer.
 func (t *tail) Write(p []byte) (int, error) {
@@ -232,6 +250,24 @@ func (t *tail) String() string {
 		_, b, _ = bytes.Cut(b, []byte("\n"))
 	}
 	return string(b)
+}
+
+// endOf names a file.
+type endOf string
+
+// String returns the file's last lines.
+func (path endOf) String() string {
+	f, err := os.Open(string(path))
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > tailBytes {
+		_, _ = f.Seek(-tailBytes, io.SeekEnd) // else it is all of it
+	}
+	last := &tail{}
+	_, _ = io.Copy(last, f)
+	return last.String()
 }
 
 // CPU returns the processor time that the Worker's process has used so far. It
