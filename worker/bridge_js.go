@@ -68,18 +68,26 @@ type bridge struct {
 	exchanges map[int32]*exchange
 	calls     map[int32]chan<- settled
 	lastCall  int32
-	idle      chan arrival // to the goroutine that waits for another request
-	idling    bool         // there is one
-	head      []byte       // for the next head that JavaScript copies
-	body      []byte       // for the next answer's, unless one is being written
+	arrivals  chan arrival      // to the goroutines that wait for a request
+	idling    int               // how many they are
+	names     map[string]string // canonical forms of header names, by name
+	head      []byte            // for the next head that JavaScript copies
+	body      []byte            // for the next answer's, unless one is being written
 }
 
 // program is this program's one bridge. Exports can reach no other value.
 var program = &bridge{
 	exchanges: map[int32]*exchange{},
 	calls:     map[int32]chan<- settled{},
-	idle:      make(chan arrival, 1),
+	names:     map[string]string{},
+	arrivals:  make(chan arrival, 1),
 }
+
+const (
+	maxIdle      = 16  // goroutines that are kept for requests; each has a stack of 64 KiB
+	maxNames     = 128 // canonical forms of header names that are kept,
+	maxNameBytes = 40  // each of at most that length
+)
 
 // An arrival is a request in the inbox.
 type arrival struct{ exchange, head, body int32 }
@@ -123,13 +131,12 @@ func exportInbox(n int32) unsafe.Pointer {
 //go:wasmexport handle
 func exportHandle(exchange, head, body int32, now float64) {
 	program.now = time.UnixMilli(int64(now))
-	a := arrival{exchange, head, body}
-	if program.idling {
-		program.idling = false
-		program.idle <- a // has room: a receiver waits
-		return
+	if program.idling > 0 {
+		program.idling--
+	} else {
+		go program.work(growStack[[12 << 10]byte]) // what most requests take
 	}
-	go program.work(a)
+	program.arrivals <- arrival{exchange, head, body} // has room: somebody waits for it, or is about to
 }
 
 //lint:ignore U1000 JavaScript calls it
@@ -167,27 +174,34 @@ func (b *bridge) clock() time.Time {
 // view lends bytes to an import, which copies them before it returns.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// work answers a request, and others after it, unless a goroutine is idle already.
-// One is kept: with four, memory grew in one of 12 runs after the first thousand
-// calls, by a step of the heap.
-func (b *bridge) work(a arrival) {
-	growStack()
+// start makes the goroutines that are kept, each with as much stack as any request
+// takes. So their memory is the same from the first request on.
+func (b *bridge) start() {
+	for range maxIdle {
+		go b.work(growStack[[34 << 10]byte])
+	}
+	b.idling = maxIdle
+}
+
+// work answers requests until enough other goroutines wait for one.
+func (b *bridge) work(grow func()) {
+	grow()
 	for {
-		b.handle(a)
-		if b.idling {
+		b.handle(<-b.arrivals)
+		if b.idling == maxIdle {
 			return
 		}
-		b.idling = true
-		a = <-b.idle
+		b.idling++
 	}
 }
 
-// growStack gives a new goroutine at once the stack that a request takes. To grow in
-// steps would copy it at each, from deep down.
+// growStack gives a new goroutine at once the stack for a frame like T, and to the
+// next power of two. To grow in steps would copy it at each, from deep down.
+// program.mjs keeps the collector from making it smaller.
 //
 //go:noinline
-func growStack() {
-	var room [12 << 10]byte
+func growStack[T any]() {
+	var room T
 	runtime.KeepAlive(&room)
 }
 

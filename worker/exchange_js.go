@@ -81,7 +81,7 @@ func parseHead(head string) http.Header {
 		var name string
 		name, head, _ = strings.Cut(head, "\n")
 		values[0], head, _ = strings.Cut(head, "\n")
-		name = http.CanonicalHeaderKey(name)
+		name = program.canonical(name)
 		if header[name] != nil {
 			header[name] = append(header[name], values[0])
 			continue
@@ -89,6 +89,19 @@ func parseHead(head string) http.Header {
 		header[name], values = values[:1:1], values[1:]
 	}
 	return header
+}
+
+// canonical returns a header's name as http.Header has it. It remembers those that
+// come first: usually they are those of every request, and if not, nothing is lost.
+func (b *bridge) canonical(name string) string {
+	known, ok := b.names[name]
+	if !ok {
+		known = http.CanonicalHeaderKey(name)
+		if len(b.names) < maxNames && len(name) <= maxNameBytes {
+			b.names[strings.Clone(name)] = strings.Clone(known) // and not all of the head
+		}
+	}
+	return known
 }
 
 // appendHead appends a head's lines.

@@ -82,10 +82,10 @@ export class Visit {
   async read() {
     if (this.head.length > maxHeadBytes)
       return refusal(this.request, 431, "the headers of this request are larger than 16 KiB; send less in them");
-    if (!this.request.body) return null;
+    const told = Number(this.request.headers.get("Content-Length"));
+    if (!told && !this.request.body) return null;
     readers.add(this);
     this.count(ownBytes + this.head.length);
-    const told = Number(this.request.headers.get("Content-Length"));
     if (told > 0 && told <= smallBytes) {
       const body = await within(idleMs, this.request.arrayBuffer());
       if (!body) return late(this.request);

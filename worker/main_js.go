@@ -28,6 +28,7 @@ func main() {
 		panic(err) // the tools' definitions are wrong: a test finds this
 	}
 	program.serve, program.logPanic = withFaults(handler.ServeHTTP), handler.LogPanic
+	program.start()
 	workers.Ready()
 	select {}
 }

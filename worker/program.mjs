@@ -24,6 +24,7 @@ export class Program {
     // A timer of the Go runtime's own (its scavenger) must not fire inside a stranger's request. Go looks at its timers whenever it is entered.
     this.go.importObject.gojs["runtime.scheduleTimeoutEvent"] = (sp) => this.go.mem.setInt32((sp >>> 0) + 16, 1, true);
     this.go.importObject.gojs["runtime.clearTimeoutEvent"] = () => {};
+    this.go.env.GODEBUG = "gcshrinkstackoff=1"; // each collection would make the stacks small that wait for requests
     const instance = new WebAssembly.Instance(app, {
       ...this.go.importObject,
       workers: { ready: () => (ready = true) },
@@ -57,9 +58,9 @@ export class Program {
     };
   }
 
-  // view is linear memory as it is now: when it grows, what was one before is detached.
+  // view is linear memory as it is now: when it grows, what was one before is detached, and has no length.
   view() {
-    return this.bytes.buffer === this.memory.buffer ? this.bytes : (this.bytes = new Uint8Array(this.memory.buffer));
+    return this.bytes.length > 0 ? this.bytes : (this.bytes = new Uint8Array(this.memory.buffer));
   }
 
   // isDead reports whether the program may not be entered again: it has ended, has trapped, or is still in an entry. A request

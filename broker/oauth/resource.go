@@ -60,7 +60,10 @@ func NormalizeResource(s string) (string, error) {
 // which is in the form that NormalizeResource returns, without the slash. The
 // default port may stand in it (RFC 9110 section 7.2).
 func IsAt(host, origin string) bool {
-	scheme, _, _ := strings.Cut(origin, "://")
+	scheme, own, _ := strings.Cut(origin, "://")
+	if host == own {
+		return true
+	}
 	normal, err := NormalizeResource(scheme + "://" + host)
 	return err == nil && normal == origin+"/"
 }
