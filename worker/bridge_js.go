@@ -195,8 +195,8 @@ func (b *bridge) work(grow func()) {
 	}
 }
 
-// growStack gives a new goroutine at once the stack for a frame like T, and to the
-// next power of two. To grow in steps would copy it at each, from deep down.
+// growStack gives a new goroutine at once a stack with room for a T, which makes it
+// the next power of two. To grow in steps would copy it at each, from deep down.
 // program.mjs keeps the collector from making it smaller.
 //
 //go:noinline

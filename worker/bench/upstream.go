@@ -17,7 +17,7 @@ import (
 // An upstream stands in front of the local Vouch or STS. It repeats what they
 // answered to the same question before: a machine that makes RSA signatures for
 // one side of a comparison has less time left for the other. For the same reason it
-// is no http.Server, which takes twice as long.
+// is no http.Server.
 type upstream struct {
 	url      string
 	listener net.Listener

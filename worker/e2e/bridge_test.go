@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -170,6 +171,7 @@ func TestAnswerThatSwells(t *testing.T) {
 func TestMemoryIsFlat(t *testing.T) {
 	s := start(t, faults)
 	token := s.Token()
+	var strangers atomic.Int64
 	mixed := func(i int) {
 		switch i % 8 {
 		case 0, 1, 2:
@@ -181,7 +183,12 @@ func TestMemoryIsFlat(t *testing.T) {
 		case 5:
 			send(t, "POST", s.MCP, ping, jsonType, "Authorization: Bearer "+token[:len(token)-4]+fmt.Sprintf("%04d", i%10000))
 		case 6:
-			send(t, "GET", s.Worker.URL+"/.well-known/oauth-protected-resource", "")
+			n := strangers.Add(1) // who send names that nobody sent before
+			headers := []string{fmt.Sprintf("X-%d%s: long", n, strings.Repeat("x", 2000))}
+			for i := range 50 {
+				headers = append(headers, fmt.Sprintf("X-New-%d-%d: short", n, i))
+			}
+			send(t, "GET", s.Worker.URL+"/.well-known/oauth-protected-resource", "", headers...)
 		case 7:
 			send(t, "POST", s.MCP, `{"jsonrpc":"2.0","id":"`+strings.Repeat("x", i*397%5000)+`","method":"no/such"}`, jsonType, "Authorization: Bearer "+token)
 		}
