@@ -61,7 +61,7 @@ func NormalizeResource(s string) (string, error) {
 // default port may stand in it (RFC 9110 section 7.2).
 func IsAt(host, origin string) bool {
 	scheme, own, _ := strings.Cut(origin, "://")
-	if host == own {
+	if host == own && own != "" {
 		return true
 	}
 	normal, err := NormalizeResource(scheme + "://" + host)

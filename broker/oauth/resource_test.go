@@ -110,3 +110,19 @@ func TestProtectedResourceJSON(t *testing.T) {
 		t.Errorf("got %s, %v", got, err)
 	}
 }
+
+// TestIsAt: a request is at our host by each spelling of it, and at no other.
+func TestIsAt(t *testing.T) {
+	const origin = "https://broker.example"
+	for host, want := range map[string]bool{
+		"broker.example": true, "BROKER.example": true, "broker.example:443": true,
+		"broker.example:80": false, "broker.example.": false, "elsewhere.example": false, "": false,
+	} {
+		if IsAt(host, origin) != want {
+			t.Errorf("IsAt(%q, %q) is not %v", host, origin, want)
+		}
+	}
+	if IsAt("", "") || IsAt("", "https://") {
+		t.Error("no host is at an origin without one")
+	}
+}
